@@ -21,7 +21,8 @@ COPY src src
 RUN npm run build
 RUN mkdir bin && ln -s /app/dist/src/main.js bin/vestibule
 
-# Keeps the licence, name and version of each bundled package, as the licences demand and scanners of images expect.
+# Keeps name, version and licence file of each bundled package, as licences demand and scanners of images expect. The packages of
+# node-redis have no such file, and name their licence (MIT) in package.json.
 FROM node:${NODE_VERSION}-bookworm-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json ./

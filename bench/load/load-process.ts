@@ -1,4 +1,5 @@
 import autocannon from 'autocannon'
+import { quantile } from '../report/spread.ts'
 import type { Load, LoadResult } from './load.ts'
 import { atPace, createRequests } from './paced.ts'
 
@@ -30,13 +31,13 @@ async function runFull({ url, headers, connections, seconds }: Load): Promise<Lo
 
 /** Sends evenly, which autocannon does not: its rate sends all requests of a second at the second's beginning. */
 async function runPaced(load: Load & { readonly perSecond: number }): Promise<LoadResult> {
-  const send = createRequests(load.url, load.headers, load.connections)
+  using requests = createRequests(load.url, load.headers, load.connections)
   const tookMs: number[] = []
   let failures = 0
   const startedAtMs = performance.now()
   await atPace(load, async () => {
     const sentAtMs = performance.now()
-    const status = await send().catch(() => 0)
+    const status = await requests.send().catch(() => 0)
     tookMs.push(performance.now() - sentAtMs)
     if (status !== 200) failures++
   })
@@ -46,6 +47,5 @@ async function runPaced(load: Load & { readonly perSecond: number }): Promise<Lo
 function describe(tookMs: readonly number[], startedAtMs: number) {
   const seconds = (performance.now() - startedAtMs) / 1000
   const sorted = tookMs.toSorted((a, b) => a - b)
-  const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? Number.NaN
-  return { seconds, p50Ms: at(0.5), p99Ms: at(0.99) }
+  return { seconds, p50Ms: quantile(sorted, 0.5), p99Ms: quantile(sorted, 0.99) }
 }

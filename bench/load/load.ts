@@ -1,4 +1,4 @@
-import { startAsked } from '../ask-process.ts'
+import { startAsked } from '../start-asked.ts'
 import { processorMicros } from './processor-time.ts'
 
 export interface Load {
@@ -20,6 +20,7 @@ export interface LoadResult {
 
 /** Result of one round of load. */
 export interface Round {
+  readonly requests: number
   readonly perSecond: number
   readonly p50Ms: number
   readonly p99Ms: number
@@ -42,6 +43,7 @@ export async function startLoadGenerator(): Promise<LoadGenerator> {
       const result = (await generator.ask(load)) as LoadResult
       const { requests, seconds, p50Ms, p99Ms, failures } = result
       return {
+        requests,
         perSecond: requests / seconds,
         p50Ms,
         p99Ms,

@@ -20,17 +20,28 @@ export async function atPace(
   await Promise.all(begun)
 }
 
-/** Sends a request, reads its answer to the end and resolves with the status. */
+/** Requests over connections that are kept. */
+export interface Requests extends Disposable {
+  /** Reads the answer to the end and resolves with its status. */
+  readonly send: () => Promise<number>
+}
+
 export function createRequests(
   url: string,
   headers: Readonly<Record<string, string>>,
   connections: number,
-): () => Promise<number> {
+): Requests {
   const agent = new Agent({ keepAlive: true, maxSockets: connections })
-  return () =>
-    new Promise((resolve, reject) => {
-      get(url, { headers, agent }, (answer) => {
-        answer.resume().on('end', () => resolve(answer.statusCode ?? 0))
-      }).on('error', reject)
-    })
+  return {
+    send: () =>
+      new Promise((resolve, reject) => {
+        get(url, { headers, agent }, (answer) => {
+          answer
+            .on('error', reject)
+            .on('end', () => resolve(answer.statusCode ?? 0))
+            .resume()
+        }).on('error', reject)
+      }),
+    [Symbol.dispose]: () => agent.destroy(),
+  }
 }

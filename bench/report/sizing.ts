@@ -25,14 +25,17 @@ const SOURCES = [
   ['sign-ins', 'CPU µs of a sign-in', 'figure', 'sign-ins'],
 ] as const
 
-/** Returns how many requests of each kind keep one core busy, for those that were measured. */
+/**
+ * Returns how many requests of each kind keep one core busy; `undefined` unless all were measured, because the table
+ * replaces that of the page.
+ */
 export function sizingTable(tables: readonly Table[]): Table | undefined {
   const rows = SOURCES.flatMap(([id, row, column, name]): Row[] => {
     const table = tables.find((each) => each.id === id)
     const micros = table?.rows.find((each) => each.name === row)?.cells[column]
     return micros ? [{ name, cells: { [COLUMN]: perSecond(micros) } }] : []
   })
-  if (rows.length === 0) return undefined
+  if (rows.length < SOURCES.length) return undefined
   return { id: 'sizing', title: 'Sizing', columns: [COLUMN], rows, notes: [] }
 }
 

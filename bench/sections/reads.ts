@@ -1,8 +1,8 @@
-import { type AskedProcess, startAsked } from '../ask-process.ts'
 import { redisServer } from '../load/redis-server.ts'
 import { inTurns, type Plan } from '../plan.ts'
 import { ratios, spreadOf } from '../report/spread.ts'
 import type { Row, Table } from '../report/table.ts'
+import { type AskedProcess, startAsked } from '../start-asked.ts'
 import type { StoreKind } from '../stores/store.ts'
 import type { StoreRound } from '../stores/store-process.ts'
 

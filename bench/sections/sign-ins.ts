@@ -3,7 +3,6 @@ import {
   startVestibuleProcess,
   type VestibuleProcess,
 } from '../../test/support/vestibule-process.ts'
-import { type AskedProcess, startAsked } from '../ask-process.ts'
 import { totalCpuMicros } from '../load/load.ts'
 import { processorMicros } from '../load/processor-time.ts'
 import { redisServer } from '../load/redis-server.ts'
@@ -11,6 +10,7 @@ import type { Plan } from '../plan.ts'
 import { ratios, spreadOf } from '../report/spread.ts'
 import type { Table } from '../report/table.ts'
 import type { SignInLoad, SignInResult } from '../sign-ins/visitors-process.ts'
+import { type AskedProcess, startAsked } from '../start-asked.ts'
 
 const BESIDE_PER_SECOND = 100
 const CHECKS_PER_SECOND = 500
@@ -28,6 +28,7 @@ interface Round {
   readonly besideP50Ms: number
   /** Sign-ins that were refused, which a busy machine brings about. */
   readonly refused: number
+  readonly failedChecks: number
 }
 
 /** Measures whole sign-ins in hybrid mode, and checks beside a hundred of them each second. */
@@ -78,7 +79,7 @@ export async function measureSignIns(plan: Plan): Promise<Table> {
       'a sign-in is two checks, the login and the callback with one token request, hybrid mode, RS256, all claims in the ID token',
       'of elsewhere: of the same checks while another replica does the sign-ins, because visitors, provider and Redis share the cores with both',
       `checks beside sign-ins are sent at even intervals; ${WARM_UP_SIGN_INS} sign-ins before the first that counts`,
-      `${plan.laps} × fresh processes, ${plan.rounds} rounds of ${plan.seconds} s for each figure, in turns; refused sign-ins: ${of('refused').reduce((sum, count) => sum + count, 0)}`,
+      `${plan.laps} × fresh processes, ${plan.rounds} rounds of ${plan.seconds} s for each figure, in turns; refused sign-ins: ${sum(of('refused'))}; failed checks: ${sum(of('failedChecks'))}`,
     ],
   }
 }
@@ -137,9 +138,14 @@ async function runLap({
       elsewhereP50Ms: elsewhere.p50Ms,
       besideP50Ms: beside.p50Ms,
       refused: signIns.failures + others.failures + own.failures,
+      failedChecks: sum([full, alone, elsewhere, beside].map(({ failures }) => failures)),
     })
   }
   return measured
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0)
 }
 
 async function signIn(

@@ -1,9 +1,9 @@
 import { createClient } from 'redis'
-import { startAsked } from '../ask-process.ts'
 import { redisServer } from '../load/redis-server.ts'
 import type { Plan } from '../plan.ts'
 import { ratios, spreadOf } from '../report/spread.ts'
 import type { Row, Table } from '../report/table.ts'
+import { startAsked } from '../start-asked.ts'
 import type { SizedRound } from '../stores/sized-process.ts'
 
 const MANY = 1_000_000
@@ -13,7 +13,7 @@ const RATIO = '1 M / 1 k, CPU'
 
 /** Measures hot reads beside a million sessions and beside a thousand, in memory and in Redis. */
 export async function measureSizes(plan: Plan): Promise<Table> {
-  plan.say(`a million sessions`)
+  plan.say('a million sessions')
   await using few = await redisServer()
   await using many = await redisServer()
   await fill(many.url)

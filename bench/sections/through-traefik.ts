@@ -130,7 +130,7 @@ async function measureOne(
   const pids = [traefik.pid, ...(pid === undefined ? [] : [pid])]
   const round = await generator.run({ url, headers, ...extent }, pids)
   const opened = openedConnections() - openedBefore - extent.connections
-  return { ...round, newConnections: opened / (round.perSecond * extent.seconds) }
+  return { ...round, newConnections: opened / round.requests }
 }
 
 function slug(name: string): string {

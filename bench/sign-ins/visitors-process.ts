@@ -109,7 +109,10 @@ function cookiesOf({ headers }: IncomingMessage): string {
 function send(port: number, path: string, headers: OutgoingHttpHeaders): Promise<IncomingMessage> {
   return new Promise((resolve, reject) => {
     get({ host: '127.0.0.1', port, path, headers, agent }, (answer) => {
-      answer.resume().on('end', () => resolve(answer))
+      answer
+        .on('error', reject)
+        .on('end', () => resolve(answer))
+        .resume()
     }).on('error', reject)
   })
 }

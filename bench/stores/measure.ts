@@ -1,3 +1,5 @@
+import { quantile } from '../report/spread.ts'
+
 /** Reads per second with many in flight, with the processor time of this process for each. */
 export interface Throughput {
   readonly perSecond: number
@@ -42,6 +44,5 @@ export async function latencies(act: () => unknown, count: number) {
     taken.push(performance.now() - sinceMs)
   }
   const sorted = taken.toSorted((a, b) => a - b)
-  const at = (share: number) => sorted[Math.floor(sorted.length * share)] ?? Number.NaN
-  return { p50Ms: at(0.5), p99Ms: at(0.99) }
+  return { p50Ms: quantile(sorted, 0.5), p99Ms: quantile(sorted, 0.99) }
 }

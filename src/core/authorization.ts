@@ -1,7 +1,7 @@
 import { type RequestClass, showsPage } from './request-class.ts'
 import type { SentHeaders } from './sent-headers.ts'
 
-/** Token as sent, whatever its form; absent where the header is malformed. */
+/** Token as sent, whatever its form; `token` is absent where the header is malformed. */
 export interface PresentedToken {
   readonly scheme: 'Bearer' | 'DPoP'
   readonly token?: string

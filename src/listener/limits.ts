@@ -31,8 +31,8 @@ export const HANDSHAKE_TIMEOUT_MS = 10_000
 export const HANDSHAKES = { together: 200, waiting: 2000, undisturbedMs: 500, lookMs: 50 } as const
 
 /**
- * Bounds the TLS connections that may be idle together, because each takes 70 KB (measured with Node 26). Beyond that,
- * those without a request for `unaskedMs` are closed first, then those that have been silent for `askedMs`.
+ * Bounds the TLS connections, because each takes 70 KB (measured with Node 26). Beyond that, idle ones are closed: first
+ * those without a request for `unaskedMs`, then those that have been silent for `askedMs`.
  */
 export const IDLE = { connections: 500, unaskedMs: 500, askedMs: 1000, lookMs: 50 } as const
 

@@ -9,7 +9,10 @@ export interface Breaker {
   readonly failures: number
   /** Returns what `call` resolves to. Throws what `refusal` makes, without a call, while the breaker is open. */
   run<T>(call: () => Promise<T>): Promise<T>
-  /** Lets a call through, as `run` does. Returns whether it is a trial, which `succeed` and `fail` need to know. */
+  /**
+   * Lets a call through, as `run` does. Returns whether it is a trial, which `succeed` and `fail` need to know; throws the
+   * refusal while no trial is due.
+   */
   admit(): boolean
   succeed(isTrial: boolean): void
   fail(isTrial: boolean, cause: unknown): void
@@ -75,7 +78,6 @@ export function createBreaker(options: BreakerOptions): Breaker {
     }
   }
 
-  /** Returns whether the call is a trial. Throws the refusal while no trial is due. */
   function admit(): boolean {
     switch (state.kind) {
       case 'closed':

@@ -3,7 +3,7 @@ import { createWaitingList, type Links } from './waiting-list.ts'
 
 /** Time limits on replies; a command that has timed out may still be carried out. */
 export interface Deadlines {
-  /** Starts a command, which is given up by `onTimeout` at `untilMs` (monotonic clock). */
+  /** Starts a command, which is given up by `giveUp` at `untilMs` (monotonic clock). */
   start(waiting: Waiting): void
   /** Ends the wait of a command whose reply has come. Returns false where it has timed out before. */
   endByReply(waiting: Waiting): boolean
@@ -20,7 +20,7 @@ export interface Deadlines {
 export interface Waiting extends Links<Waiting> {
   readonly untilMs: number
   hasTimedOut: boolean
-  onTimeout(error: DeadlineError): void
+  giveUp(error: DeadlineError): void
 }
 
 const SWEEP_MS = 20
@@ -63,32 +63,32 @@ export function createDeadlines(options: DeadlineOptions): Deadlines {
     for (const each of waiting.toArray()) {
       if (!each.isListed || each.hasTimedOut || each.untilMs > nowMs) continue
       each.hasTimedOut = true
-      each.onTimeout(new DeadlineError())
+      each.giveUp(new DeadlineError())
     }
     options.onSwept()
   }
   const timer = setInterval(sweep, SWEEP_MS).unref()
 
-  function endByReply(each: Waiting): boolean {
-    const isInTime = endByFailure(each)
-    if (!isInTime) options.onLateAnswer()
-    return isInTime
-  }
-
-  function endByFailure(each: Waiting): boolean {
+  function end(each: Waiting): boolean {
     waiting.remove(each)
     return !each.hasTimedOut
+  }
+
+  function endByReply(each: Waiting): boolean {
+    const isInTime = end(each)
+    if (!isInTime) options.onLateAnswer()
+    return isInTime
   }
 
   return {
     start: (each) => waiting.add(each),
     endByReply,
-    endByFailure,
+    endByFailure: end,
     within: <T>(reply: Promise<T>, timeoutMs: number) =>
       new Promise<T>((resolve, reject) => {
         const each: Waiting = {
           untilMs: performance.now() + timeoutMs,
-          onTimeout: reject,
+          giveUp: reject,
           hasTimedOut: false,
           previous: undefined,
           next: undefined,
@@ -100,7 +100,7 @@ export function createDeadlines(options: DeadlineOptions): Deadlines {
             if (endByReply(each)) resolve(value)
           },
           (cause: unknown) => {
-            if (endByFailure(each)) reject(cause)
+            if (end(each)) reject(cause)
           },
         )
       }),

@@ -58,7 +58,7 @@ export function guardRedis(connection: RedisConnection, settings: BreakerSetting
   const create = (name: keyof Breakers) => createNamedBreaker(name, connection, settings)
   const breakers = { read: create('read'), write: create('write') }
 
-  /** Sends a command that may be repeated; one promise stands for it from here to the socket. */
+  /** Sends a command that may be repeated; a single promise stands for it between here and node-redis. */
   function send<T>(
     name: keyof Breakers,
     key: CommandKey,

@@ -1,5 +1,5 @@
 /**
- * Record of a command that was sent. One of its functions is called on it, once, unless the caller has given up: commands
+ * Learns of the outcome of a command: one of its functions is called on it, exactly once. They use `this`, so that commands
  * share them, because functions of their own take 1 to 4 % of the CPU of a check in redis mode (C64).
  */
 export interface ReplyHandler<T> {

@@ -29,7 +29,7 @@ interface SentCommand<T> extends Waiting, ReplyHandler<T> {
   readonly call: Call<T>
   readonly used: ClientConnection | undefined
   readonly isRetryable: boolean
-  onTimeout(cause: unknown): void
+  giveUp(cause: unknown): void
 }
 
 export interface CommandSenderOptions {
@@ -63,9 +63,9 @@ export function createCommandSender(options: CommandSenderOptions): CommandSende
       isListed: false,
       onReply,
       onFailure,
-      onTimeout,
+      giveUp,
     }
-    if (!used) return sent.onTimeout(new NotConnectedError(latestLoss()))
+    if (!used) return sent.giveUp(new NotConnectedError(latestLoss()))
     deadlines.start(sent)
     used.send(call.key, call.command, sent)
   }
@@ -75,10 +75,10 @@ export function createCommandSender(options: CommandSenderOptions): CommandSende
   }
 
   function onFailure<T>(this: SentCommand<T>, cause: unknown): void {
-    if (deadlines.endByFailure(this)) this.onTimeout(cause)
+    if (deadlines.endByFailure(this)) this.giveUp(cause)
   }
 
-  function onTimeout<T>(this: SentCommand<T>, cause: unknown): void {
+  function giveUp<T>(this: SentCommand<T>, cause: unknown): void {
     if (this.isRetryable) void repeat(this.call, this.used, cause)
     else this.call.onFailure(failed(cause))
   }
@@ -97,7 +97,7 @@ export function createCommandSender(options: CommandSenderOptions): CommandSende
     else call.onFailure(failed(cause))
   }
 
-  /** Waits for the next connection where the one that carried the command was lost. */
+  /** Returns whether to send a command again; waits for the next connection where the one that carried it was lost. */
   async function isToBeRepeated<T>(
     { untilMs }: Call<T>,
     used: ClientConnection | undefined,

@@ -13,7 +13,7 @@ export interface WaitingList<T> {
   add(entry: T): void
   /** Returns false for an entry that has been removed already. */
   remove(entry: T): boolean
-  /** Returns the entries in order, which the list no longer changes. */
+  /** Returns a copy, oldest first. */
   toArray(): T[]
 }
 

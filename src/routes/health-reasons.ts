@@ -17,7 +17,10 @@ export interface ReasonedState {
   readonly memory: MemoryState
 }
 
-/** Lists what keeps people from signing in or replicas from agreeing; none means healthy (finding C51). */
+/**
+ * Lists what keeps people from signing in, replicas from agreeing, or the process within its memory; none means healthy
+ * (findings C51, C61).
+ */
 export function listReasons(state: ReasonedState): HealthReason[] {
   const { isProviderDiscovered, redis, memory } = state
   const ofProvider = {

@@ -10,7 +10,7 @@ export interface MemoryState {
   readonly need: MemoryNeed
   /** Memory limit of the container; `undefined` without one. */
   readonly limitBytes: number | undefined
-  /** Has a setting that bounds L1 in hybrid mode alone; elsewhere the heap bounds it. */
+  /** Decides what bounds L1: a setting in hybrid mode, the heap elsewhere. */
   readonly mode: 'memory' | 'redis' | 'hybrid'
 }
 

@@ -16,7 +16,7 @@ export interface ExtendIdleOptions {
   readonly onExtendFailure: (cause: unknown) => void
 }
 
-/** Bounds the remembered extensions of this replica; a `maxSize`, because `max` reserves memory for all of them. */
+/** Bounds the remembered extensions of this replica. */
 const MAX_RECENT = 100_000
 
 /** Writes at most once per session and min(idle / 10, 60 s). */

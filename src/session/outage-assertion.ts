@@ -12,7 +12,10 @@ import type { CachedSession, PresentedSession } from './session-cache.ts'
  * one session cookie and holds the time of the store's last confirmation.
  */
 export interface OutageAssertions {
-  /** Returns the same text for a fifth of the grace; `undefined` where it would exceed 3000 characters. */
+  /**
+   * Returns the same text for a fifth of the grace, as long as it is remembered; `undefined` where it would exceed 3000
+   * characters.
+   */
   issue(cached: CachedSession, presented: PresentedSession): string | undefined
   /** Returns `undefined` for another session's assertion, one older than the grace, or other text. */
   open(text: string, presented: PresentedSession): Session | undefined

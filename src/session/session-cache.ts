@@ -106,7 +106,7 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
   let evictions = 0
   let lastRealm = ''
 
-  /** Returns one text for all entries of a host or domain, because their requests each bring another. */
+  /** Returns the same text for entries of one host that follow each other, because their requests each bring another. */
   function sharedRealm(realm: string): string {
     if (realm !== lastRealm) lastRealm = unsliced(realm)
     return lastRealm
@@ -156,12 +156,20 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
     },
     fillTicket: () => ({ evictions, subscription: subscription(), takenAtMs: performance.now() }),
     keep({ digest, credential, ...presented }, records, session, ticket) {
-      const { subscription, takenAtMs: confirmedAtMs } = ticket
+      const { takenAtMs: confirmedAtMs } = ticket
       if (ticket.evictions !== evictions) return { session, digest, confirmedAtMs }
       const sealed = pack(records)
       const realm = sharedRealm(presented.realm)
       const [id, secret] = [unsliced(credential.id), unsliced(credential.secret)]
-      const entry = { session, digest, realm, sealed, secret, confirmedAtMs, subscription }
+      const entry = {
+        session,
+        digest,
+        realm,
+        sealed,
+        secret,
+        confirmedAtMs,
+        subscription: ticket.subscription,
+      }
       cache.set(id, entry, { size: heldBytes(session, sealed.text.length) })
       if (cache.has(id)) byDigest.set(digest, id)
       return entry

@@ -9,6 +9,7 @@ import { fileSettings, LAST_SECONDS, loadSettings, readSettings, SECRET_NAMES } 
 
 interface Service extends Partial<Record<'command' | 'volumes' | 'ports', string[]>> {
   image: string
+  build?: string
   environment?: Record<string, string>
   networks?: string[] | Record<string, { aliases: string[] } | null>
   healthcheck?: { test: string[] }
@@ -63,6 +64,17 @@ describe('docker-compose.yml', () => {
     const { image } = service(name)
     expect(image).toMatch(/:v?\d+\.\d+(\.\d+)?[a-z0-9.-]*$/)
     if (image.startsWith('vestibule')) expect(image.split(':')[1]).toBe(packageJson.version)
+  })
+
+  test('builds each image once, before the services that need it', () => {
+    const built = Object.entries(services).filter(([, { build }]) => build !== undefined)
+    const images = built.map(([, { image }]) => image)
+    expect(images).toEqual([...new Set(images)])
+    const builders = new Map(built.map(([name, { image }]) => [image, name]))
+    for (const [name, { image, depends_on = {} }] of Object.entries(services)) {
+      const builder = builders.get(image)
+      if (builder !== undefined && builder !== name) expect(depends_on).toHaveProperty(builder)
+    }
   })
 
   test('publishes Traefik alone, and to this machine alone', () => {

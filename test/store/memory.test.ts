@@ -177,6 +177,23 @@ describe('the bounds of locks in memory', () => {
   })
 })
 
+test('tombstones and orders make room again long before the lifetime of a session', async () => {
+  const { now, elapse } = createClock()
+  const bounds = { maxEntries: 1, maxBytes: 10_000 }
+  const store = createMemoryStore(bounds, now)
+  const generations = createMemoryGenerations(bounds, now)
+  const DAY_MS = 86_400_000
+  const endBoth = async (name: string) => {
+    await store.end(name, DAY_MS)
+    await generations.advance(name, DAY_MS)
+  }
+  await endBoth('a')
+  await expect(store.end('b', DAY_MS)).rejects.toThrow(FULL)
+  await expect(generations.advance('b', DAY_MS)).rejects.toThrow(FULL)
+  await elapse(15 * 60 * 1000)
+  await endBoth('b')
+})
+
 describe('the bounds of generations in memory', () => {
   test('a user above the number is an error, and no order is forgotten', async () => {
     const { now, elapse } = createClock()

@@ -61,11 +61,11 @@ export function createRefusalLog(options: RefusalLogOptions): RefusalLog {
 
   /** Finds the user whom a rule with `access: deny` refused without a look at the session. */
   async function findAndNote(checked: CheckedRequest): Promise<void> {
-    const { cookies, request } = checked
-    const credential = cookies.session && parseSessionCookie(cookies.session)
+    const { cookies: sent, request } = checked
+    const credential = sent.session && parseSessionCookie(sent.session)
     if (!credential) return
     const realm = options.realmOf(request.site.host)
-    const standIn = { assertion: () => cookies.outage }
+    const standIn = { assertion: () => sent.outage }
     const found = await sessions.find(credential, realm, { timeoutMs: storeTimeoutMs, standIn })
     if (found) notPermitted(checked, found.session)
   }

@@ -58,7 +58,7 @@ export function createRenewedRecords({
   return {
     async write(digest, records, before) {
       const earlier = kept.get(digest) ?? []
-      const steps = [...earlier, { records, before }].slice(-MAX_STEPS)
+      const steps = [...earlier, copyOf({ records, before })].slice(-MAX_STEPS)
       let written = await replace(digest, records, before)
       if (written === 'changed' && earlier.length > 0) written = await replay(digest, steps)
       if (written === 'replaced') kept.set(digest, steps)
@@ -73,6 +73,20 @@ export function createRenewedRecords({
       }
     },
   }
+}
+
+/** Copies the bytes, because a client of Redis cuts a reply from a chunk of many, which it would keep alive (finding C61). */
+function copyOf({ records: { identity, tokens }, before }: Step): Step {
+  return {
+    records: { identity: ownBytes(identity), tokens: ownBytes(tokens) },
+    before: ownBytes(before),
+  }
+}
+
+function ownBytes(bytes: Buffer): Buffer {
+  const own = Buffer.allocUnsafeSlow(bytes.length)
+  bytes.copy(own)
+  return own
 }
 
 function sizeOf(steps: readonly Step[]): number {

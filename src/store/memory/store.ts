@@ -3,8 +3,11 @@ import { createExpiringMap, type MemoryBounds, type MonotonicClock } from './exp
 
 type Texts = Readonly<Record<RecordPart, string>>
 
-/** Bytes counted for the names of a session and of its tombstone, and for the heads of its texts. */
-const NAMES_BYTES = 150
+/** Bytes counted for the name of a session and for the heads of its texts. */
+const NAME_BYTES = 150
+
+/** Longest lifetime of a tombstone, because only a write of this process that is under way could revive its session. */
+const TOMBSTONE_MS = 60_000
 
 /**
  * Creates a store for a single replica, which is lost with its process. Keeps records as texts of a byte a character,
@@ -18,7 +21,7 @@ export function createMemoryStore(
   const ended = createExpiringMap<true>(bounds, now)
   const keep = (digest: string, texts: Texts, ttlMs: number) => {
     const { identity, tokens, metadata } = texts
-    const bytes = identity.length + tokens.length + metadata.length + NAMES_BYTES
+    const bytes = identity.length + tokens.length + metadata.length + NAME_BYTES
     sessions.set(digest, texts, bytes, ttlMs)
   }
   return {
@@ -53,7 +56,7 @@ export function createMemoryStore(
     },
     async end(digest, tombstoneMs) {
       sessions.delete(digest)
-      ended.set(digest, true, digest.length, tombstoneMs)
+      ended.set(digest, true, digest.length, Math.min(tombstoneMs, TOMBSTONE_MS))
     },
     async *list() {
       yield sessions.keys()

@@ -58,6 +58,22 @@ describe('C65: renewals that a store with older data has never seen', () => {
     }
   })
 
+  test('are kept without the chunk that their bytes came in', async () => {
+    const replaced: Buffer[] = []
+    const records = createRenewedRecords({
+      replace: async (_digest, { identity, tokens }, before) => {
+        replaced.push(identity, tokens, before)
+        return 'replaced'
+      },
+    })
+    const chunk = Buffer.alloc(64 * 1024)
+    const cut = (at: number) => chunk.subarray(at, at + 100)
+    await records.write('a', { identity: cut(0), tokens: cut(100) }, cut(200))
+    await records.restore()
+    const [, , , ...restored] = replaced
+    expect(restored.map(({ buffer }) => buffer.byteLength)).toEqual([100, 100, 100])
+  })
+
   test('in their order also where replicas have taken turns', async () => {
     const { one, replica, startWith, found } = await start()
     const other = replica()
