@@ -11,7 +11,7 @@ const REASON: Readonly<Record<RefusalKind, string>> = {
   plain_to_tls: 'the client speaks no TLS and this port does: use https://',
   handshake:
     'the TLS handshake failed: compare the versions, and the authority that the client trusts',
-  handshakes: 'too many handshakes ran at once, so those that took longest were given up',
+  handshakes: 'too many handshakes ran or waited at once, so the oldest were closed',
   http2: 'the client exceeded a bound or broke a rule of HTTP/2, so its connection was closed',
   idle: 'too many connections were idle, so those that had been idle for longest were closed',
 }

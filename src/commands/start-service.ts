@@ -14,7 +14,7 @@ import { watchKeyFile } from './watch-key-file.ts'
 export interface RunningService {
   readonly publicPort: number
   readonly internalPort: number
-  /** Makes `/readyz` answer 503 and every response close its connection. */
+  /** Makes `/readyz` answer 503 and every response to a later request close its connection. */
   startDraining(): void
   /** Stops accepting connections and releases everything; responses and refreshes in flight get `inFlightMs` each. */
   stop(inFlightMs: number): Promise<void>

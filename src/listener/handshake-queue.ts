@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 import { HANDSHAKES } from './limits.ts'
 
-/** Lets a bounded number of TLS handshakes run together; further connections wait for their turn, without memory for TLS. */
+/** Lets a bounded number of TLS handshakes run together; further connections wait for their turn, which takes little memory. */
 export interface HandshakeQueue {
   readonly add: (raw: Socket) => void
   /** Gives the place of a handshake that has ended to the next connection. */
@@ -10,8 +10,8 @@ export interface HandshakeQueue {
 }
 
 /**
- * Creates the queue. `start` begins a handshake; `drop` closes connections that are overdue while others wait, or that
- * waited for longest when too many do.
+ * Creates the queue. `start` begins a handshake; `drop` closes handshakes that are overdue while others wait, and waiting
+ * connections that sent too much or, when too many wait, came first.
  */
 export function createHandshakeQueue(
   start: (raw: Socket) => void,
@@ -19,7 +19,9 @@ export function createHandshakeQueue(
 ): HandshakeQueue {
   // Both in the order in which they began.
   const waiting = new Set<Socket>()
-  const startedAtMs = new Map<Socket, number>()
+  const running = new Map<Socket, number>()
+  // Measures time by looks, between which Node always reads: a busy process must not blame its clients.
+  let looks = 0
   let nextLook: NodeJS.Timeout | undefined
 
   function add(raw: Socket): void {
@@ -34,14 +36,15 @@ export function createHandshakeQueue(
   }
 
   function end(raw: Socket): void {
-    if (startedAtMs.delete(raw)) proceed()
+    if (running.delete(raw)) proceed()
   }
 
   function proceed(): void {
     for (const raw of waiting) {
-      if (startedAtMs.size >= HANDSHAKES.together) break
+      if (running.size >= HANDSHAKES.together) break
       waiting.delete(raw)
-      startedAtMs.set(raw, performance.now())
+      if (raw.destroyed) continue
+      running.set(raw, looks)
       start(raw)
     }
     if (waiting.size > 0) nextLook ??= setTimeout(look, HANDSHAKES.lookMs).unref()
@@ -49,13 +52,13 @@ export function createHandshakeQueue(
 
   function look(): void {
     nextLook = undefined
-    const nowMs = performance.now()
-    const overdue = [...startedAtMs]
-      .filter(([, startMs]) => nowMs - startMs > HANDSHAKES.undisturbedMs)
+    looks += 1
+    const overdue = [...running]
+      .filter(([, startedAt]) => looks - startedAt > HANDSHAKES.undisturbedLooks)
       .map(([raw]) => raw)
+    const lengthy = [...waiting].filter(({ bytesRead }) => bytesRead > HANDSHAKES.helloBytes)
     const surplus = [...waiting].slice(0, Math.max(0, waiting.size - HANDSHAKES.waiting))
-    const dropped = [...overdue.slice(0, waiting.size), ...surplus]
-    if (dropped.length > 0) drop(dropped)
+    drop([...new Set([...overdue.slice(0, waiting.size), ...lengthy, ...surplus])])
     proceed()
   }
 

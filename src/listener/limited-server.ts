@@ -7,10 +7,11 @@ import { createMalformedAnswer } from './answer-malformed.ts'
 import { LIMITS, MAX_CONNECTIONS } from './limits.ts'
 import type { OnRefused } from './refused-connection.ts'
 
-/** Answers a request of either protocol. */
+/** Answers a request of either protocol; calls `onAnswered` when the answer is handed to Node. */
 export type RequestHandler = (
   incoming: IncomingMessage | Http2ServerRequest,
   outgoing: ServerResponse | Http2ServerResponse,
+  onAnswered?: () => void,
 ) => void
 
 /** Server with all limits, plain or with TLS. */

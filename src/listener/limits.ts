@@ -26,15 +26,28 @@ export const HANDSHAKE_TIMEOUT_MS = 10_000
 
 /**
  * Bounds the TLS handshakes that run together, because each takes 70 KB from its first packet on (measured with Node 26).
- * While others wait, one that takes longer than `undisturbedMs` is given up.
+ * While others wait, one that takes longer than ten looks is given up, and so is one that sent more than any ClientHello.
  */
-export const HANDSHAKES = { together: 200, waiting: 2000, undisturbedMs: 500, lookMs: 50 } as const
+export const HANDSHAKES = {
+  together: 200,
+  waiting: 2000,
+  helloBytes: 16 * 1024,
+  lookMs: 50,
+  undisturbedLooks: 10,
+} as const
 
 /**
  * Bounds the TLS connections, because each takes 70 KB (measured with Node 26). Beyond that, idle ones are closed: first
  * those without a request for `unaskedMs`, then those that have been silent for `askedMs`.
  */
-export const IDLE = { connections: 500, unaskedMs: 500, askedMs: 1000, lookMs: 50 } as const
+export const IDLE = {
+  connections: 500,
+  unaskedMs: 500,
+  askedMs: 1000,
+  /** Time that a client has to close its side, as HTTP/2 asks for. */
+  leaveMs: 500,
+  lookMs: 50,
+} as const
 
 /**
  * Bounds of one HTTP/2 connection, beside those of nghttp2 itself: eight CONTINUATION frames, 32 settings in a frame, 1,000

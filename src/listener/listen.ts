@@ -16,7 +16,7 @@ export interface Listener {
   readonly address: string
   readonly port: number
   /**
-   * Makes clients move to another replica: every answer closes its connection, and HTTP/2 connections are told to open no
+   * Makes clients move to another replica: every answer to a later request closes its connection, and HTTP/2 connections are told to open no
    * more streams.
    */
   startDraining(): void
@@ -51,10 +51,11 @@ export async function listen(
     errorHandler: (error) => answerUnreadable(error, onUnwritten),
     autoCleanupIncoming: false,
   })
-  const listener: RequestHandler = (incoming, outgoing) => {
+  const listener: RequestHandler = (incoming, outgoing, onAnswered) => {
     if (isDraining) limited.sendAway(outgoing)
     limitBody(incoming, outgoing)
-    answer(incoming, outgoing).catch((cause: unknown) => {
+    answer(incoming, outgoing).then(onAnswered, (cause: unknown) => {
+      onAnswered?.()
       onUnwritten(cause, requestIdOf(incoming))
       if (outgoing.headersSent) outgoing.end()
       else answerStatus(500, outgoing)

@@ -1,10 +1,16 @@
 import { constants } from 'node:crypto'
-import { IncomingMessage, type Server } from 'node:http'
-import { createSecureServer, type Http2SecureServer, Http2ServerResponse } from 'node:http2'
+import type { Server } from 'node:http'
+import {
+  createSecureServer,
+  type Http2SecureServer,
+  Http2ServerRequest,
+  Http2ServerResponse,
+} from 'node:http2'
 import type { Socket } from 'node:net'
 import type { Duplex } from 'node:stream'
 import type { TLSSocket } from 'node:tls'
 import { createAnswerType } from '../http/answer-type.ts'
+import { connectionOf } from '../http/connection.ts'
 import { createHttp2AnswerType } from '../http/http2-answer-type.ts'
 import { createRequestType } from '../http/request-type.ts'
 import { answerText, createMalformedAnswer } from './answer-malformed.ts'
@@ -54,16 +60,15 @@ export function createTlsServer(
   let current = source.current()
   const server: Http2SecureServer & Partial<Pick<Server, 'closeIdleConnections'>> =
     createSecureServer(optionsFor(current, reports))
-  const answer: RequestHandler = (incoming, outgoing) => {
-    if (incoming instanceof IncomingMessage) {
-      if (connections.isOutdated(incoming.socket)) incoming.socket.destroy()
-      else listener(incoming, outgoing)
-    } else if (hasTooLargeHead(incoming)) {
-      answerStatus(431, outgoing)
-      connections.closeSession(incoming.stream.session)
-    } else listener(incoming, outgoing)
-  }
-  server.on('request', answer)
+  server.on('request', (...[incoming, outgoing]: Parameters<RequestHandler>) => {
+    if (incoming instanceof Http2ServerRequest) {
+      if (hasTooLargeHead(incoming)) {
+        answerStatus(431, outgoing)
+        return connections.closeSession(incoming.stream.session)
+      }
+    } else if (connections.isOutdated(incoming.socket)) return incoming.socket.destroy()
+    listener(incoming, outgoing, connections.beginAnswerTo(connectionOf(incoming)))
+  })
   server.maxConnections = MAX_CONNECTIONS
   const handshakes = queueHandshakes(server, connections)
   listenFor(server, connections, reports)

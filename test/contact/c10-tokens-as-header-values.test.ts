@@ -3,7 +3,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { NodeEnv } from '../../src/http/request.ts'
 import { type Listener, listen } from '../../src/listener/listen.ts'
 import { openHttp2 } from '../support/http2-client.ts'
-import { sharedTlsFiles } from '../support/internal-tls.ts'
+import { sharedCredentials } from '../support/internal-tls.ts'
 import { countEvents } from '../support/outage.ts'
 import { rawCheck, rawValues } from '../support/raw-check.ts'
 import { useParty } from '../support/used-party.ts'
@@ -95,12 +95,11 @@ describe.for(['HTTP/1.1', 'HTTP/2'])('C10: a head that cannot be written over %s
     app.onError((error) => {
       throw error
     })
-    const { issued } = await sharedTlsFiles()
-    const current = () => ({ cert: issued.certificate, key: issued.privateKey })
+    const credentials = await sharedCredentials()
     listener = await listen(app, {
       host: '127.0.0.1',
       port: 0,
-      ...(protocol === 'HTTP/2' && { credentials: { current, onReplaced: () => undefined } }),
+      ...(protocol === 'HTTP/2' && { credentials }),
       onUnwritten: (cause) => unwritten.push(cause),
     })
   })

@@ -18,7 +18,7 @@ import {
   repeated,
   requestBlock,
 } from '../support/http2-frames.ts'
-import { makeTlsFiles, sharedTlsFiles } from '../support/internal-tls.ts'
+import { makeTlsFiles, sharedCredentials, sharedTlsFiles } from '../support/internal-tls.ts'
 import { countEvents } from '../support/outage.ts'
 import { prepared } from '../support/prepared.ts'
 import { useParty } from '../support/used-party.ts'
@@ -28,12 +28,6 @@ import { words } from '../support/words.ts'
 
 const PROTOCOLS = ['plain', 'TLS'] as const
 type Protocol = (typeof PROTOCOLS)[number]
-
-async function credentials() {
-  const { issued } = await sharedTlsFiles()
-  const current = () => ({ cert: issued.certificate, key: issued.privateKey })
-  return { current, onReplaced: () => undefined }
-}
 
 /** Sends text over HTTP/1.1 and reads until the other side closes. */
 async function speak(protocol: Protocol, port: number, text: string): Promise<string> {
@@ -53,7 +47,7 @@ describe.for(PROTOCOLS)('C63: the limits of HTTP/1.1 hold over %s', (protocol) =
 
   beforeAll(async () => {
     const app = new Hono().all('/auth', () => new Response('fine'))
-    const tls = protocol === 'TLS' ? { credentials: await credentials() } : {}
+    const tls = protocol === 'TLS' ? { credentials: await sharedCredentials() } : {}
     listener = await listen(app as never, { host: '127.0.0.1', port: 0, ...tls })
   })
   afterAll(() => listener.close(0))
@@ -63,7 +57,7 @@ describe.for(PROTOCOLS)('C63: the limits of HTTP/1.1 hold over %s', (protocol) =
     const made =
       protocol === 'plain'
         ? createPlainServer(() => undefined, reports)
-        : createTlsServer(() => undefined, reports, await credentials())
+        : createTlsServer(() => undefined, reports, await sharedCredentials())
     // Node keeps this one under a symbol.
     const { optimizeEmptyRequests, ...named } = LIMITS
     expect(made.server).toMatchObject({ ...named, maxConnections: MAX_CONNECTIONS })
@@ -96,7 +90,9 @@ describe.for(PROTOCOLS)('C63: the limits of HTTP/1.1 hold over %s', (protocol) =
 
   test('a long body closes its connection after the answer', async () => {
     const long = `${HEAD}Content-Length: 40000\r\n\r\n${'a'.repeat(40_000)}`
-    expect(await speak(protocol, listener.port, long)).toMatch(/^HTTP\/1\.1 200/)
+    expect(await speak(protocol, listener.port, long)).toMatch(
+      /^HTTP\/1\.1 200 .*connection: close/is,
+    )
   })
 })
 
@@ -376,7 +372,7 @@ async function startHeld(maxAgeMs?: number) {
   const listener = await listen(app as never, {
     host: '127.0.0.1',
     port: 0,
-    credentials: await credentials(),
+    credentials: await sharedCredentials(),
     ...(maxAgeMs !== undefined && { maxAgeMs }),
   })
   return { listener, release: held.resolve }
@@ -401,6 +397,8 @@ describe('C63: a listener that drains', () => {
     expect([goaway?.payload.readUInt32BE(0), goaway?.payload.readUInt32BE(4)]).toEqual([1, 0])
     await idle.closed
     await using late = await openRawSession(listener.port)
+    await late.send(request(1))
+    await expect.poll(() => late.frames().some(isGoaway)).toBe(true)
     const closed = listener.close(60_000)
     release()
     await busy.closed

@@ -100,21 +100,27 @@ describe('C63: the certificate of the internal listener is read again', () => {
   })
 
   test.for([
-    [1, 0.1],
-    [90, 10],
-  ] as const)('the last part of %d days is a finding, such as %d', async ([days, lastDays]) => {
+    [1, 0.2],
+    [90, 14],
+  ] as const)('of %d days the last %d are a finding', async ([days, lastDays]) => {
     const issued = await files.authority.issue(SERVER_NAMES, days * DAY_MS)
     await files.write(issued.certificate, issued.privateKey)
     vi.advanceTimersByTime(5000)
     expect(codes()).toEqual([])
-    vi.setSystemTime(Date.now() + (days - lastDays) * DAY_MS)
+    vi.setSystemTime(Date.now() + (days - lastDays - 0.1) * DAY_MS)
+    vi.advanceTimersByTime(NOTICED_MS)
+    expect(codes()).toEqual([])
+    vi.setSystemTime(Date.now() + 0.2 * DAY_MS)
     vi.advanceTimersByTime(NOTICED_MS)
     expect(codes()).toEqual(['internal_tls_expiry'])
     expect(events().filter((event) => event === 'tls_expires')).toHaveLength(1)
   })
 })
 
+afterEach(() => void vi.useRealTimers())
+
 test('C63: the listener shows the new certificate, /health the finding, and open connections go on', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
   using files = await makeTlsFiles()
   await using vestibule = await startVestibule(files.settings)
   await using before = await openHttp2(vestibule.internalPort)
@@ -128,10 +134,12 @@ test('C63: the listener shows the new certificate, /health the finding, and open
   }
   const [old, next] = [await shown(), await files.authority.issue(SERVER_NAMES)]
   await files.write(next.certificate, next.privateKey)
+  vi.advanceTimersByTime(NOTICED_MS)
   await expect.poll(() => countEvents(vestibule, 'tls_reloaded')).toBe(1)
   expect(await shown()).not.toBe(old)
   expect((await before.ask('/livez')).status).toBe(200)
   await writeFile(files.keyFile, 'nonsense')
+  vi.advanceTimersByTime(NOTICED_MS)
   await expect.poll(() => countEvents(vestibule, 'tls_not_reloaded')).toBe(1)
   const { body } = await vestibule.internal('/health')
   expect(JSON.parse(body)).toMatchObject({ status: 'degraded' })
@@ -140,6 +148,7 @@ test('C63: the listener shows the new certificate, /health the finding, and open
 })
 
 test('C63: clients of an authority that is replaced lose their connections and their access', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
   using files = await makeTlsFiles()
   await using vestibule = await startVestibule(files.mutual)
   const old = files.clientWith(await files.authority.issue(['traefik']))
@@ -147,18 +156,25 @@ test('C63: clients of an authority that is replaced lose their connections and t
   const next = files.clientWith(await nextAuthority.issue(['traefik']))
   await using kept = await openHttp2(vestibule.internalPort, old)
   const asked = `GET /auth HTTP/1.1\r\nHost: v\r\n\r\n`
-  const idle = connectTls({
-    ...old,
-    port: vestibule.internalPort,
-    host: '127.0.0.1',
-    rejectUnauthorized: false,
-  })
+  const options = { ...old, port: vestibule.internalPort, host: '127.0.0.1' }
+  const idle = connectTls({ ...options, rejectUnauthorized: false })
   idle.on('error', () => undefined).write(asked)
   await once(idle, 'data')
+  const busy = connectTls({ ...options, rejectUnauthorized: false })
+  let answers = ''
+  busy.on('error', () => undefined).on('data', (chunk) => void (answers += String(chunk)))
+  busy.write(asked)
+  await expect.poll(() => answers).toMatch(/^HTTP/)
+  answers = ''
+  // A connection in the middle of a request is not idle.
+  busy.write(asked.slice(0, -2))
   expect((await kept.ask('/auth', HEADERS)).status).toBe(401)
   await writeFile(files.caFile, nextAuthority.certificate)
+  vi.advanceTimersByTime(NOTICED_MS)
   idle.resume()
   await expect.poll(() => countEvents(vestibule, 'tls_reloaded')).toBe(1)
+  busy.write('\r\n')
+  await expect.poll(() => [busy.destroyed, answers]).toEqual([true, ''])
   // Sooner than idle connections end by themselves.
   await expect.poll(() => [kept.session.destroyed, idle.destroyed]).toEqual([true, true])
   const statusWith = async (certificate: typeof old) => {

@@ -32,7 +32,7 @@ export function repeated(count: number, make: (at: number) => Buffer) {
   return Buffer.concat(Array.from({ length: count }, (_, at) => make(at)))
 }
 
-/** A header block in HPACK: literals without indexing, each at most 127 bytes long unless it is padded by `length`. */
+/** A header block in HPACK: literals without indexing. */
 export function block(headers: readonly (readonly [name: string, value: string])[]) {
   return Buffer.concat(
     headers.flatMap(([name, value]) => [Buffer.from([0]), text(name), text(value)]),

@@ -57,6 +57,13 @@ export async function makeTlsFiles() {
 
 let shared: Promise<TlsFiles> | undefined
 
+/** Credentials of a listener that stay, from the shared files. */
+export async function sharedCredentials() {
+  const { issued } = await sharedTlsFiles()
+  const current = () => ({ cert: issued.certificate, key: issued.privateKey })
+  return { current, onReplaced: () => undefined }
+}
+
 /** The files that all services of this process share. */
 export function sharedTlsFiles(): Promise<TlsFiles> {
   shared ??= makeTlsFiles().then((made) => {

@@ -29,6 +29,8 @@ for (let user = 0; user < count; user++) {
     if (!(error instanceof AuthError) || error.code !== 'store_unavailable') throw error
   }
 }
-process.stdout.write(JSON.stringify({ signedIn, residentBytes: process.memoryUsage.rss() }))
+process.stdout.write(
+  JSON.stringify({ signedIn, residentBytes: process.resourceUsage().maxRSS * 1024 }),
+)
 await close()
 process.exit(0)

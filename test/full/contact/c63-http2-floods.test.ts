@@ -14,9 +14,10 @@ import {
   requestBlock,
 } from '../../support/http2-frames.ts'
 import { sharedTlsFiles } from '../../support/internal-tls.ts'
-import { countEvents, readMetric } from '../../support/outage.ts'
+import { countEvents } from '../../support/outage.ts'
 import { until } from '../../support/own-lag.ts'
 import { prepared } from '../../support/prepared.ts'
+import { manifestLimits, residentBytes } from '../../support/resident.ts'
 import { startVestibuleProcess } from '../../support/vestibule-process.ts'
 
 const ALL = END_STREAM | END_HEADERS
@@ -109,7 +110,8 @@ const ATTACKS: readonly (readonly [string, (session: RawSession) => Promise<void
 describe('C63: an HTTP/2 attack', () => {
   const vestibule = prepared(async () => {
     const { settings } = await sharedTlsFiles()
-    return startVestibuleProcess({ ...settings, ADMIN_TOKEN: 'a'.repeat(32) })
+    const { settings: limited } = manifestLimits()
+    return startVestibuleProcess({ ...settings, ...limited, ADMIN_TOKEN: 'a'.repeat(32) })
   })
 
   test.for(ATTACKS)(
@@ -178,8 +180,7 @@ describe('C63: an HTTP/2 attack', () => {
     await until('few idle connections', () => left() <= 600, 30_000)
     expect((await other.ask('/livez')).status).toBe(200)
     await until('a line', () => countEvents(vestibule(), 'connection_refused') > before)
-    const bytes = await readMetric(vestibule(), 'vestibule_process_resident_memory_bytes')
-    expect(bytes).toBeLessThan(400 * 1024 * 1024)
+    expect(residentBytes(vestibule().pid).peak).toBeLessThan(manifestLimits().limitBytes)
     for (const socket of sockets) socket.destroy()
   })
 })

@@ -198,15 +198,15 @@ function tokenHeaders({ tokens, badTokens }: World): fc.Arbitrary<readonly SentH
       ),
     },
   )
-  const one_header = value.map((each): readonly SentHeader[] => [['Authorization', each]])
+  const oneHeader = value.map((each): readonly SentHeader[] => [['Authorization', each]])
   const two = fc.tuple(value, value).map(([a, b]): readonly SentHeader[] => [
     ['Authorization', a],
     ['authorization', b],
   ])
-  const proof = one_header.map((each): readonly SentHeader[] => [...each, ['DPoP', 'not.a.proof']])
+  const proof = oneHeader.map((each): readonly SentHeader[] => [...each, ['DPoP', 'not.a.proof']])
   return fc.oneof(
     { weight: 8, arbitrary: none },
-    { weight: 6, arbitrary: one_header },
+    { weight: 6, arbitrary: oneHeader },
     { weight: 1, arbitrary: two },
     { weight: 1, arbitrary: proof },
   )
