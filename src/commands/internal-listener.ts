@@ -1,5 +1,5 @@
 import type { Environment } from '../config/config.ts'
-import type { InternalTlsFiles } from '../config/internal-tls.ts'
+import { type InternalTlsFiles, internalTlsFilesOf } from '../config/internal-tls.ts'
 import { loadSettings } from '../config/load.ts'
 
 /**
@@ -19,18 +19,14 @@ export function internalListeners(environment: Environment): readonly [string, .
  * service that runs keeps those it read before they became unusable.
  */
 export function internalTlsFiles(environment: Environment): InternalTlsFiles | undefined {
-  const {
-    INTERNAL_TLS_CERT_FILE: certFile,
-    INTERNAL_TLS_KEY_FILE: keyFile,
-    INTERNAL_TLS_CLIENT_CA_FILE: clientCaFile,
-  } = loadSettings(
-    environment,
-    'INTERNAL_TLS_CERT_FILE',
-    'INTERNAL_TLS_KEY_FILE',
-    'INTERNAL_TLS_CLIENT_CA_FILE',
+  return internalTlsFilesOf(
+    loadSettings(
+      environment,
+      'INTERNAL_TLS_CERT_FILE',
+      'INTERNAL_TLS_KEY_FILE',
+      'INTERNAL_TLS_CLIENT_CA_FILE',
+    ),
   )
-  if (certFile === undefined || keyFile === undefined) return undefined
-  return { certFile, keyFile, ...(clientCaFile !== undefined && { clientCaFile }) }
 }
 
 /** Replaces a wildcard address by loopback, because nothing can connect to a wildcard. */

@@ -39,10 +39,25 @@ export function checkInternalTls(
     problems.push(`${missing}: is not set, but ${given} is; TLS needs a certificate and its key`)
     return undefined
   }
-  const files = { certFile, keyFile, ...(clientCaFile !== undefined && { clientCaFile }) }
-  readInternalTls(files, problems)
+  const files = internalTlsFilesOf(settings)
+  if (files) readInternalTls(files, problems)
   return files
 }
+
+/** Returns the files without a look into them, or `undefined` without certificate and key. */
+export function internalTlsFilesOf({
+  INTERNAL_TLS_CERT_FILE: certFile,
+  INTERNAL_TLS_KEY_FILE: keyFile,
+  INTERNAL_TLS_CLIENT_CA_FILE: clientCaFile,
+}: InternalTlsSettings): InternalTlsFiles | undefined {
+  if (certFile === undefined || keyFile === undefined) return undefined
+  return { certFile, keyFile, ...(clientCaFile !== undefined && { clientCaFile }) }
+}
+
+type InternalTlsSettings = Pick<
+  Settings,
+  'INTERNAL_TLS_CERT_FILE' | 'INTERNAL_TLS_KEY_FILE' | 'INTERNAL_TLS_CLIENT_CA_FILE'
+>
 
 const CERT = 'INTERNAL_TLS_CERT_FILE'
 const KEY = 'INTERNAL_TLS_KEY_FILE'
