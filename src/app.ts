@@ -48,6 +48,11 @@ export interface PublicRoutes {
   readonly signedOut: Route
   readonly backchannelLogout: Route
   readonly me: Route
+  readonly events: Route
+  readonly eventsPreflight: Route
+  readonly clientScript: Route
+  readonly ownSessions: Route
+  readonly endOwnSessions: Route
 }
 
 export interface InternalRoutes {
@@ -83,6 +88,11 @@ export function createPublicApp(
   page.post('/backchannel-logout', limitBody, routes.backchannelLogout)
   page.all('/backchannel-logout', () => answer(405, null, [['Allow', 'POST']]))
   page.get('/me', routes.me)
+  page.get('/events', routes.events)
+  page.options('/events', routes.eventsPreflight)
+  page.get('/client.js', routes.clientScript)
+  page.get('/sessions', routes.ownSessions)
+  page.post('/sessions', limitBody, effectful(routes.endOwnSessions))
   app.get('/healthz', () => plain(200, 'ok\n'))
   app.route(basePath, page)
   return withErrors(app, refuse, (raw) => raw.method ?? 'GET')
@@ -136,6 +146,7 @@ function createAdminApp(
   app.delete('/admin/sessions/:id', admin.endSession)
   app.get('/admin/denied-tokens', admin.listDeniedTokens)
   app.post('/admin/denied-tokens', limitBody, admin.denyToken)
+  app.post('/admin/broadcast', limitBody, admin.broadcast)
   return withErrors(app, refuse, visitorsMethod)
 }
 

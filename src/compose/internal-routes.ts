@@ -22,6 +22,7 @@ import { readContainerLimit } from '../telemetry/container-limit.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Bearers } from './bearers.ts'
+import type { Events } from './events.ts'
 import type { KeptCertificate } from './internal-tls.ts'
 import type { Caches } from './listeners.ts'
 import { cacheBounds, memoryNeed } from './memory-budget.ts'
@@ -47,6 +48,7 @@ export interface InternalRoutesOptions {
   readonly web: Web
   /** Absent where the internal listener speaks plain HTTP. */
   readonly certificate: KeptCertificate | undefined
+  readonly events: Events
 }
 
 /** Makes the app for Traefik, probes, Prometheus and operators. */
@@ -74,6 +76,9 @@ export function composeInternalRoutes(options: InternalRoutesOptions): Hono<Node
     sessions,
     now: options.now,
     token: config.settings.ADMIN_TOKEN,
+    broadcastToken: config.settings.BROADCAST_TOKEN,
+    broadcasts: options.events.broadcasts,
+    protectedSites: web.protectedSites,
     issuer: config.settings.OIDC_ISSUER_URL,
     deniedTokens: options.bearers.deniedTokens,
     bearerIssuers: options.bearers.issuers,

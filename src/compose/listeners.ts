@@ -1,4 +1,7 @@
 import type { DeniedTokens } from '../bearer/denied-tokens.ts'
+import { endReasonOf } from '../core/end-reason.ts'
+import type { Broadcasts } from '../events/broadcasts.ts'
+import type { Streams } from '../events/streams.ts'
 import type { BackplaneMessage } from '../replicas/message.ts'
 import type { AdminCacheOptions } from '../routes/admin/cache.ts'
 import type { StateListeners } from '../store/shared-state.ts'
@@ -11,6 +14,10 @@ export interface ListenerOptions {
   readonly sessions: Pick<ComposedSessions, 'sessions' | 'cache' | 'renewedRecords'>
   readonly deniedTokens: Pick<DeniedTokens, 'receiveDenied' | 'reload'>
   readonly caches: Caches
+  readonly events: {
+    readonly streams: Pick<Streams, 'renew' | 'look'>
+    readonly broadcasts: Pick<Broadcasts, 'receive' | 'catchUp'>
+  }
 }
 
 /** Reacts to changes of the shared state and to messages of other replicas. */
@@ -18,6 +25,7 @@ export function createListeners({
   sessions: { sessions, cache, renewedRecords },
   deniedTokens,
   caches,
+  events: { streams, broadcasts },
 }: ListenerOptions): StateListeners {
   function clearAll(): void {
     for (const each of Object.values(caches)) each.clear()
@@ -26,11 +34,15 @@ export function createListeners({
   function receive(message: BackplaneMessage): void {
     switch (message.type) {
       case 'session-ended':
-        sessions.receiveEnded(message.session)
+        sessions.receiveEnded(message.session, endReasonOf(message.reason))
         break
       case 'evict':
         if (message.forget) cache.evict(message.session)
         else cache.expire(message.session)
+        if (message.renewed) streams.renew(message.session)
+        break
+      case 'broadcast':
+        broadcasts.receive({ ...message, sealed: Buffer.from(message.sealed, 'base64url') })
         break
       case 'token-denied':
         deniedTokens.receiveDenied(message.token, message.ttlMs)
@@ -57,6 +69,10 @@ export function createListeners({
       void renewedRecords.restore()
     },
     onMessage: receive,
+    onSubscribed() {
+      void broadcasts.catchUp()
+      void streams.look()
+    },
     onUnknownMessage: clearAll,
   }
 }

@@ -4,10 +4,14 @@ import type { Config } from '../config/config.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
 import type { FailureFacts } from '../errors.ts'
+import type { Streams } from '../events/streams.ts'
 import { createRefusals } from '../http/error-answer.ts'
 import type { NodeEnv } from '../http/request.ts'
 import { factsOfReport } from '../redis/unavailable.ts'
+import { createClientScript } from '../routes/events/client-script.ts'
+import { createEvents } from '../routes/events/events.ts'
 import { createMe } from '../routes/me.ts'
+import { createOwnSessions } from '../routes/own-sessions/own-sessions.ts'
 import { createCallback } from '../routes/sign-in/callback.ts'
 import { createLogin } from '../routes/sign-in/login.ts'
 import { createBackchannelLogout } from '../routes/sign-out/backchannel-logout.ts'
@@ -32,6 +36,7 @@ export interface PublicRoutesOptions {
   readonly oidc: Oidc
   readonly sessions: ComposedSessions
   readonly web: Web
+  readonly streams: Streams
 }
 
 /** Makes the app for browsers and the provider. */
@@ -41,6 +46,7 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
   const { sessions } = options.sessions
   const { signIn } = oidc
   const { addresses, cookies, writePage, proxies, knownSites, returnTo, realmOf } = web
+  const { protectedSites } = web
   const isStoreAvailable = () => state.isAvailable
   const transactions = createLoginTransactions(ring, now, config.mode === 'memory')
   const login = createLogin({
@@ -113,8 +119,38 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
     }),
   })
   const me = createMe({ addresses, cookies, sessions, realmOf })
+  const events = createEvents({
+    addresses,
+    cookies,
+    protectedSites,
+    sessions,
+    realmOf,
+    streams: options.streams,
+  })
+  const ownSessions = createOwnSessions({
+    addresses,
+    cookies,
+    knownSites,
+    ring,
+    sessions,
+    realmOf,
+    writePage,
+    now,
+    log,
+    metrics,
+  })
+  const clientScript = createClientScript()
   const refuse = createRefusals({ addresses, writePage, log, metrics, clientOf: () => undefined })
-  const routes = { login, callback, ...logout, backchannelLogout, me }
+  const routes = {
+    login,
+    callback,
+    ...logout,
+    backchannelLogout,
+    me,
+    ...events,
+    ...ownSessions,
+    clientScript,
+  }
   return createPublicApp(routes, settings.BASE_PATH, knownSites, refuse)
 }
 

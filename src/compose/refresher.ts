@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
+import type { Streams } from '../events/streams.ts'
 import { createSessionRefresher, type SessionRefresher } from '../session/refresh/refresher.ts'
 import type { RefreshReport, RefreshResult } from '../session/refresh/result.ts'
 import type { SharedState } from '../store/shared-state.ts'
@@ -17,6 +18,7 @@ export interface ComposeRefresherOptions {
   readonly state: SharedState
   readonly oidc: Oidc
   readonly sessions: ComposedSessions
+  readonly streams: Pick<Streams, 'renew'>
   /** False once the process is about to end. */
   readonly isAccepting: () => boolean
 }
@@ -38,7 +40,8 @@ export function composeRefresher(options: ComposeRefresherOptions): SessionRefre
     patienceMs: refreshPatienceMs(config),
     refreshTokens: oidc.refreshTokens,
     revokeTokens: (tokens) => oidc.signIn.revoke(tokens),
-    endSession: (digest) => sessions.end(digest),
+    endSession: (digest, reason) => sessions.end(digest, reason),
+    onRenewed: (digest) => options.streams.renew(digest),
     canStore: () => state.isAvailable && isAccepting(),
     now,
     onResult: createRefreshLog(log, metrics),

@@ -7,6 +7,7 @@ import { type OverloadWatch, watchOverload } from '../routes/check/overload.ts'
 import type { Log } from '../telemetry/log.ts'
 import { createMetrics } from '../telemetry/metrics.ts'
 import { composeBearers } from './bearers.ts'
+import { composeEvents } from './events.ts'
 import { composeInternalRoutes } from './internal-routes.ts'
 import { type KeptCertificate, keepCertificate } from './internal-tls.ts'
 import { createListeners } from './listeners.ts'
@@ -63,7 +64,9 @@ export function composeService(options: ServiceOptions): Service {
   const state = openSharedState({ config, log, metrics, now, fingerprint })
   const oidc = composeOidc({ config, log, now })
   const bearers = composeBearers({ config, log, metrics, now, state, oidc })
-  const sessions = composeSessions({ config, log, metrics, now, ring, state })
+  const events = composeEvents({ config, metrics, now, ring, state })
+  const { streams } = events
+  const sessions = composeSessions({ config, log, metrics, now, ring, state, streams })
   const refresher = composeRefresher({
     config,
     log,
@@ -72,6 +75,7 @@ export function composeService(options: ServiceOptions): Service {
     state,
     oidc,
     sessions,
+    streams,
     isAccepting,
   })
   const caches = { sessions: sessions.cache, tokens: bearers.verifier }
@@ -86,6 +90,7 @@ export function composeService(options: ServiceOptions): Service {
     oidc,
     sessions,
     web,
+    streams,
   })
   const internalApp = composeInternalRoutes({
     config,
@@ -103,11 +108,13 @@ export function composeService(options: ServiceOptions): Service {
     caches,
     web,
     certificate,
+    events,
   })
-  state.subscribe(createListeners({ sessions, deniedTokens: bearers.deniedTokens, caches }))
+  state.subscribe(createListeners({ sessions, deniedTokens: bearers.deniedTokens, caches, events }))
   metrics.observe({
     cachedSessions: () => caches.sessions.size,
     cachedBytes: () => caches.sessions.bytes,
+    eventStreams: () => streams.size,
     isProviderDiscovered: () => oidc.provider.isDiscovered,
     revocationsWaiting: () => sessions.sessions.revocations.waiting,
     logLinesDropped: () => log.droppedLines?.() ?? 0,
@@ -125,6 +132,7 @@ export function composeService(options: ServiceOptions): Service {
     },
     startDraining() {
       isStarted = false
+      streams.drain()
       state.leave()
     },
     replaceKeys(keys) {
@@ -135,6 +143,7 @@ export function composeService(options: ServiceOptions): Service {
       isStarted = false
       certificate?.close()
       overload.close()
+      streams.close()
       oidc.close()
       await refresher.finish(inFlightMs)
       bearers.close()

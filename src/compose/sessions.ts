@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
+import type { Streams } from '../events/streams.ts'
 import { keepFlushing } from '../session/keep-flushing.ts'
 import { createOutageAssertions, type OutageAssertions } from '../session/outage-assertion.ts'
 import { createSessionCodec, type SessionCodec } from '../session/records.ts'
@@ -32,12 +33,13 @@ export interface ComposeSessionsOptions {
   readonly now: () => EpochMs
   readonly ring: KeyRing
   readonly state: SharedState
+  readonly streams: Pick<Streams, 'end' | 'review'>
 }
 
 const MEMORY_SERVED_MS = 5000
 
 export function composeSessions(options: ComposeSessionsOptions): ComposedSessions {
-  const { config, log, metrics, now, ring, state } = options
+  const { config, log, metrics, now, ring, state, streams } = options
   const { settings, mode } = config
   const outageGraceMs = config.redis ? settings.SESSION_OUTAGE_GRACE.ms : 0
   const cache = createSessionCache({
@@ -54,7 +56,7 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
     onIntegrityFailure: () => metrics.integrityFailure(),
   })
   const outageAssertions = createOutageAssertions({ ring, graceMs: outageGraceMs, now })
-  const sessions = createSessions({
+  const sessions: Sessions = createSessions({
     store: state.store,
     index: state.sessionsByOwner,
     generations: state.generations,
@@ -69,11 +71,14 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
     now,
     onExtendFailure: () =>
       log.warn({ event: 'extend_failed' }, 'the idle timeout of a session could not be extended'),
-    announceEnded: (digest) =>
+    announceEnded: (digest, reason) =>
       void state.backplane
-        .publish({ type: 'session-ended', session: digest })
+        .publish({ type: 'session-ended', session: digest, reason })
         // Other replicas hear of the end when the store is told.
         .catch(() => undefined),
+    onEnded: (digest, reason) => streams.end(digest, reason),
+    onAllDeferred: () =>
+      streams.review((digest, session) => sessions.revocations.reasonFor(digest, session)),
     onReplaced: (count, { issuer, subject }) =>
       log.info(
         { event: 'sessions_replaced', count, user: userDigest(issuer, subject) },

@@ -17,6 +17,15 @@ const body = z.discriminatedUnion('type', [
     type: z.literal('evict'),
     session: z.string(),
     forget: z.exactOptional(z.boolean()),
+    /** Tells that the tokens of the session were renewed. */
+    renewed: z.exactOptional(z.boolean()),
+  }),
+  /** Carries a sealed broadcast (base64url), its identifier, and that of the broadcast before it. */
+  z.object({
+    type: z.literal('broadcast'),
+    id: z.string(),
+    previous: z.string(),
+    sealed: z.string(),
   }),
   /** Reports the denial of a token for `ttlMs`. */
   z.object({ type: z.literal('token-denied'), token: z.string(), ttlMs: z.number() }),

@@ -1,8 +1,9 @@
+import type { EndReason } from '../core/end-reason.ts'
 import type { SessionCredential } from '../core/session.ts'
 import { OutageError } from '../errors.ts'
 import type { Generations, Moment } from '../store/generations.ts'
 import type { Owner, Owners, SessionsByOwner } from '../store/sessions-by-owner.ts'
-import type { EndReason, Store } from '../store/store.ts'
+import type { Store } from '../store/store.ts'
 import { createMetadataReader, type FoundMetadata } from './found-metadata.ts'
 import { inPortions } from './in-portions.ts'
 import type { SessionCodec, SessionMetadata } from './records.ts'
@@ -13,15 +14,22 @@ import type { SessionCodec, SessionMetadata } from './records.ts'
  */
 export interface StoreEnder {
   /** Resolves with false where there was none. */
-  end(digest: string): Promise<boolean>
+  end(digest: string, reason: EndReason): Promise<boolean>
   /** Ends a session in favour of newer ones of the same user. */
   endReplaced(digest: string, owners: Owners): Promise<void>
-  endAllOf(owner: Owner, asked: Moment, user?: string): Promise<number>
-  endAll(asked: Moment): Promise<number>
+  /** Ends an owner's sessions, or with `user` only those of this user. */
+  endAllOf(owner: Owner, order: Order, user?: string): Promise<number>
+  endAll(order: Order): Promise<number>
   /** Ends the session and all others of the same provider session. */
   endTogether(digest: string, asked: Moment, when: 'at once' | 'late'): Promise<void>
   /** Resolves with whether the session exists and this credential opens it. */
   isSession(digest: string, credential: SessionCredential, realm: string): Promise<boolean>
+}
+
+/** Order to end sessions that had begun at `asked`. */
+export interface Order {
+  readonly asked: Moment
+  readonly reason: EndReason
 }
 
 export interface StoreEnderOptions {
@@ -32,14 +40,14 @@ export interface StoreEnderOptions {
   readonly maxAgeMs: number
   /** Called before the store's command, which Redis may carry out although its answer is lost. */
   readonly onEnding: (digest: string) => void
-  readonly onEnded: (digest: string) => void
+  readonly onEnded: (digest: string, reason: EndReason) => void
 }
 
 /**
- * Lifetime of a replaced session's tombstone. Short, because only writes in flight could revive the session and each
+ * Lifetime of the tombstone of a session above the limit. Short, because only writes in flight could revive the session and each
  * sign-in may leave a tombstone (finding C14).
  */
-const REPLACED_MS = 5 * 60 * 1000
+const SURPLUS_MS = 5 * 60 * 1000
 
 /** Creates an ender that does not know the cache: callers are told by `onEnding` and `onEnded`. */
 export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
@@ -55,18 +63,19 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   async function endOne(
     digest: string,
     owners: Partial<Owners> | undefined,
-    reason?: EndReason,
+    reason: EndReason,
+    isSurplus = false,
   ): Promise<void> {
     options.onEnding(digest)
-    const tombstoneMs = reason === 'replaced' ? Math.min(REPLACED_MS, maxAgeMs) : maxAgeMs
+    const tombstoneMs = isSurplus ? Math.min(SURPLUS_MS, maxAgeMs) : maxAgeMs
     try {
       await store.end(digest, tombstoneMs, reason)
     } catch (error) {
-      // Treats a lost answer as an end, because Redis may have applied it (fault F02); a replacement is tried again.
-      if (error instanceof OutageError && reason === undefined) options.onEnded(digest)
+      // Treats a lost answer as an end, because Redis may have applied it (fault F02); a surplus session is tried again.
+      if (error instanceof OutageError && !isSurplus) options.onEnded(digest, reason)
       throw error
     }
-    options.onEnded(digest)
+    options.onEnded(digest, reason)
     // Ignores a failure, because a dangling index entry is harmless and expires.
     if (owners) await index.remove(digest, owners).catch(() => undefined)
   }
@@ -74,6 +83,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   /** Ends the listed sessions of an owner; the sealed record, not the index, decides whose a session is. */
   async function endListed(
     { kind, id }: Owner,
+    reason: EndReason,
     isMeant: (digest: string, metadata: SessionMetadata) => boolean | Promise<boolean>,
     isMissingMeant: (digest: string) => Promise<boolean>,
   ): Promise<number> {
@@ -91,7 +101,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
     for (const digest of await index.list(kind, id)) {
       const found = await readMetadata(digest)
       if (!(await isEnding(digest, found))) continue
-      await endOne(digest, ownersOf(found) ?? { [kind]: id })
+      await endOne(digest, ownersOf(found) ?? { [kind]: id }, reason)
       if (found.kind !== 'missing') ended++
     }
     return ended
@@ -105,37 +115,38 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
     return (await store.read(digest, ['identity'])).identity !== undefined
   }
 
-  async function endOld(digest: string, from: number): Promise<boolean> {
+  async function endOld(digest: string, from: number, reason: EndReason): Promise<boolean> {
     const found = await readMetadata(digest)
     if (!isBefore(found.kind === 'known' ? found.metadata : {}, from)) return false
-    await endOne(digest, ownersOf(found))
+    await endOne(digest, ownersOf(found), reason)
     return true
   }
 
   return {
-    async end(digest) {
+    async end(digest, reason) {
       const found = await readMetadata(digest)
-      await endOne(digest, ownersOf(found))
+      await endOne(digest, ownersOf(found), reason)
       return found.kind !== 'missing'
     },
 
-    endReplaced: (digest, owners) => endOne(digest, owners, 'replaced'),
+    endReplaced: (digest, owners) => endOne(digest, owners, 'replaced', true),
 
-    async endAllOf(owner, asked, user) {
+    async endAllOf(owner, { asked, reason }, user) {
       const from = await generations.advance(owner.id, maxAgeMs, asked)
       return endListed(
         owner,
+        reason,
         (_, metadata) =>
           isBefore(metadata, from) && (user === undefined || metadata.owners.user === user),
         hasIdentity,
       )
     },
 
-    async endAll(asked) {
+    async endAll({ asked, reason }) {
       const from = await generations.advance(undefined, maxAgeMs, asked)
       const ended = new Set<string>()
       for await (const digests of store.list()) {
-        const areOld = await inPortions(digests, (digest) => endOld(digest, from))
+        const areOld = await inPortions(digests, (digest) => endOld(digest, from, reason))
         for (const digest of digests.filter((_, which) => areOld[which])) ended.add(digest)
       }
       return ended.size
@@ -160,11 +171,12 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
         await from
         await endListed(
           { kind: 'providerSession', id },
+          'signed-out',
           async (other, metadata) => other !== digest && (await isOld(metadata)),
           isLate ? hasIdentity : async () => true,
         )
       }
-      await endOne(digest, owners)
+      await endOne(digest, owners, 'signed-out')
     },
 
     async isSession(digest, { secret }, realm) {

@@ -1,9 +1,10 @@
+import type { EndReason } from '../core/end-reason.ts'
 import type { SessionCredential } from '../core/session.ts'
 import { OutageError } from '../errors.ts'
 import type { Generations, Moment } from '../store/generations.ts'
 import type { Owner, Owners, SessionsByOwner } from '../store/sessions-by-owner.ts'
 import type { Store } from '../store/store.ts'
-import { createStoreEnder } from './end-in-store.ts'
+import { createStoreEnder, type Order } from './end-in-store.ts'
 import { type SessionCodec, sessionDigest } from './records.ts'
 import { createRevocations, type Revocations } from './revocations.ts'
 import type { SessionCache } from './session-cache.ts'
@@ -15,18 +16,20 @@ export type Ending = 'done' | 'pending'
 export interface SessionEnder {
   readonly revocations: Revocations
   /** Ends one session on every replica; false where there was none. Rejects with the store's errors. */
-  end(digest: string): Promise<boolean>
+  end(digest: string, reason: EndReason): Promise<boolean>
   /**
    * Ends an owner's sessions that had begun at `asked` and resolves with their number; a sign-in in flight from before
    * then fails. Rejects like `end`.
    */
-  endAllOf(owner: Owner, options?: EndAllOptions): Promise<number>
+  endAllOf(owner: Owner, options: EndAllOptions): Promise<number>
   /** Ends everybody's sessions in the same way. */
-  endAll(asked?: Moment): Promise<number>
+  endAll(options: Omit<EndAllOptions, 'user'>): Promise<number>
   /** Returns the current moment, for an order that may be applied later. */
   moment(): Moment
   /** Defers the end of one session until the store is back; this replica refuses it from now on. */
-  deferEnd(digest: string): void
+  deferEnd(digest: string, reason: EndReason): void
+  /** Defers the end of an owner's sessions, or of everybody's; this replica refuses them from now on. */
+  deferAllOf(owner: Owner | undefined, order: Order): void
   /** Ends the session and all others of the same provider session, such as those of other protected hosts. */
   endTogether(credential: SessionCredential): Promise<Ending>
   /** Defers `endTogether` until the store is back; this replica refuses the session from now on. */
@@ -36,10 +39,11 @@ export interface SessionEnder {
   /** Ends a session in favour of newer ones of the same user. Rejects like `end`. */
   endReplaced(digest: string, owners: Owners): Promise<void>
   /** Refuses a session that another replica has ended. */
-  receiveEnded(digest: string): void
+  receiveEnded(digest: string, reason: EndReason): void
 }
 
 export interface EndAllOptions {
+  readonly reason: EndReason
   /** Restricts the end to this user's sessions. */
   readonly user?: string
   /** Moment of the order; defaults to now. */
@@ -54,7 +58,11 @@ export interface SessionEnderOptions {
   readonly sessionCache: SessionCache
   readonly maxAgeMs: number
   /** Tells other replicas of an end while the store cannot. */
-  readonly announceEnded: (digest: string) => void
+  readonly announceEnded: (digest: string, reason: EndReason) => void
+  /** Called with each session that this replica refuses from now on. */
+  readonly onEnded: (digest: string, reason: EndReason) => void
+  /** Called when this replica refuses all sessions of an owner, or all, from now on. */
+  readonly onAllDeferred: () => void
   readonly onFlushed: (count: number) => void
 }
 
@@ -68,35 +76,41 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
   })
   const revocations = createRevocations({
     maxAgeMs,
-    applyToAllOf: (owner, asked) => (owner ? ender.endAllOf(owner, asked) : ender.endAll(asked)),
-    applyAgain: (digest) => store.end(digest, maxAgeMs),
+    applyToAllOf: (owner, order) => (owner ? ender.endAllOf(owner, order) : ender.endAll(order)),
+    applyAgain: (digest, reason) => store.end(digest, maxAgeMs, reason),
     knownFrom: (asked) => generations.knownFrom(asked),
     isAhead: (generation) => generations.isAhead(generation),
     onFlushed: options.onFlushed,
   })
 
-  function refuseFromNow(digest: string): void {
-    revocations.note(digest)
+  function refuseFromNow(digest: string, reason: EndReason): void {
+    revocations.note(digest, reason)
     sessionCache.evict(digest)
+    options.onEnded(digest, reason)
   }
 
-  function defer(digest: string, apply: () => Promise<unknown>): Ending {
-    revocations.defer(digest, apply)
+  function defer(digest: string, reason: EndReason, apply: () => Promise<unknown>): Ending {
+    revocations.defer(digest, reason, apply)
     sessionCache.evict(digest)
-    options.announceEnded(digest)
+    options.onEnded(digest, reason)
+    options.announceEnded(digest, reason)
     return 'pending'
   }
 
   const deferTogether = (digest: string, asked: Moment) =>
-    defer(digest, () => ender.endTogether(digest, asked, 'late'))
+    defer(digest, 'signed-out', () => ender.endTogether(digest, asked, 'late'))
 
   return {
     revocations,
     moment: () => generations.moment(),
-    end: (digest) => ender.end(digest),
-    endAllOf: (owner, { user, asked = generations.moment() } = {}) =>
-      ender.endAllOf(owner, asked, user),
-    endAll: (asked = generations.moment()) => ender.endAll(asked),
+    end: (digest, reason) => ender.end(digest, reason),
+    endAllOf: (owner, { reason, user, asked = generations.moment() }) =>
+      ender.endAllOf(owner, { asked, reason }, user),
+    endAll: ({ reason, asked = generations.moment() }) => ender.endAll({ asked, reason }),
+    deferAllOf(owner, order) {
+      revocations.deferAllOf(owner, order)
+      options.onAllDeferred()
+    },
     async endTogether(credential) {
       const asked = generations.moment()
       const digest = sessionDigest(credential)
@@ -110,9 +124,9 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
         return deferTogether(digest, asked)
       }
     },
-    deferEnd(digest) {
+    deferEnd(digest, reason) {
       // Keeps a deferred `endTogether`, because it also ends the other sessions of the provider session.
-      if (!revocations.isWaiting(digest)) defer(digest, () => ender.end(digest))
+      if (!revocations.isWaiting(digest)) defer(digest, reason, () => ender.end(digest, reason))
     },
     deferEndTogether: (credential) =>
       deferTogether(sessionDigest(credential), generations.moment()),
@@ -126,6 +140,7 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
       }
       revocations.deferUnverified(digest, apply, address)
       sessionCache.evict(digest)
+      options.onEnded(digest, 'signed-out')
       // Does not announce it, because replicas remember announced ends and anybody can make up a session.
       return 'pending'
     },

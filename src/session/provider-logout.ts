@@ -39,9 +39,15 @@ export function createProviderLogout(options: ProviderLogoutOptions): ProviderLo
 
   /** Ends only this user's sessions where both are named, because another user's session may share the `sid`. */
   function end(issuer: string, { subject, sid }: EndedAtProvider, asked: Moment): Promise<number> {
-    if (sid === undefined) return sessions.endAllOf(userOwner(issuer, subject), { asked })
+    if (sid === undefined) {
+      return sessions.endAllOf(userOwner(issuer, subject), { asked, reason: 'provider' })
+    }
     const user = subject === undefined ? {} : { user: userOwner(issuer, subject).id }
-    return sessions.endAllOf(providerSessionOwner(issuer, sid), { ...user, asked })
+    return sessions.endAllOf(providerSessionOwner(issuer, sid), {
+      ...user,
+      asked,
+      reason: 'provider',
+    })
   }
 
   /** Defers by `sid` alone, because the store cannot tell the users now and providers give a `sid` to one user. */
@@ -49,9 +55,9 @@ export function createProviderLogout(options: ProviderLogoutOptions): ProviderLo
     { issuer, ended: { subject, sid } }: LogoutToken,
     asked: Moment,
   ): ProviderLogoutResult {
-    sessions.revocations.deferAllOf(
+    sessions.deferAllOf(
       sid === undefined ? userOwner(issuer, subject) : providerSessionOwner(issuer, sid),
-      asked,
+      { asked, reason: 'provider' },
     )
     return { outcome: 'deferred' }
   }

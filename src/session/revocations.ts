@@ -1,10 +1,12 @@
 import { LRUCache } from 'lru-cache'
+import type { EndReason } from '../core/end-reason.ts'
 import type { Session } from '../core/session.ts'
 import { AuthError } from '../errors.ts'
 import type { Moment } from '../store/generations.ts'
 import type { Owner } from '../store/sessions-by-owner.ts'
 import { createSingleFlight } from '../timing/single-flight.ts'
 import { atMostEntries } from './at-most-entries.ts'
+import type { Order } from './end-in-store.ts'
 import { inPortions } from './in-portions.ts'
 import { ownersOf } from './owners.ts'
 
@@ -16,19 +18,21 @@ export interface Revocations {
   has(digest: string): boolean
   /** Returns whether a deferred order for its user, its provider session or everybody ends this session. */
   includes(session: Session): boolean
+  /** Returns why this replica refuses a session; `undefined` where it does not. */
+  reasonFor(digest: string, session: Session): EndReason | undefined
   /** Returns whether an end of this one session waits for the store. */
   isWaiting(digest: string): boolean
   /** Records an end that the store has been told, here or by another replica. */
-  note(digest: string): void
+  note(digest: string, reason: EndReason): void
   /** Records an end and queues `apply` for the store's return. Throws `AuthError` `store_unavailable` above 10,000. */
-  defer(digest: string, apply: () => Promise<unknown>): void
+  defer(digest: string, reason: EndReason, apply: () => Promise<unknown>): void
   /**
    * Defers the end of a session that may not exist, which `apply` looks up. Has a queue of its own, bounded per
    * address, because anybody can make such sessions up.
    */
   deferUnverified(digest: string, apply: () => Promise<unknown>, address: string): void
-  /** Defers the end of all sessions of an owner, or of everybody, that had begun at `asked`. */
-  deferAllOf(owner: Owner | undefined, asked: Moment): void
+  /** Defers the end of all sessions of an owner, or of everybody, that had begun when it was ordered. */
+  deferAllOf(owner: Owner | undefined, order: Order): void
   /** Applies the queued ends to the store; those that fail stay queued. Never rejects. */
   flush(): Promise<void>
   /** Repeats the known ends, because a store that has come back may have older data (faults F13, F16). */
@@ -39,13 +43,13 @@ export interface Revocations {
 export interface RevocationsOptions {
   /** Maximum age of a session, after which an end can be forgotten. */
   readonly maxAgeMs: number
-  readonly applyToAllOf: (owner: Owner | undefined, asked: Moment) => Promise<unknown>
+  readonly applyToAllOf: (owner: Owner | undefined, order: Order) => Promise<unknown>
   /** Returns the first generation after that moment; `undefined` while it is unknown. */
   readonly knownFrom: (asked: Moment) => number | undefined
   /** Returns whether a generation is ahead of the store's clock, because that clock went back. */
   readonly isAhead: (generation: number) => boolean
   /** Ends just this one session in the store once more. */
-  readonly applyAgain: (digest: string) => Promise<void>
+  readonly applyAgain: (digest: string, reason: EndReason) => Promise<void>
   readonly onFlushed: (count: number) => void
 }
 
@@ -59,13 +63,13 @@ const EVERYBODY = 'everybody'
 
 /** Creates the memory of ended sessions and the queues of ends that wait for the store, all bounded (finding C12). */
 export function createRevocations(options: RevocationsOptions): Revocations {
-  const known = new LRUCache<string, true>({
+  const known = new LRUCache<string, EndReason>({
     ...atMostEntries(MAX_KNOWN),
     ttl: options.maxAgeMs,
   })
   const outbox = new Map<string, QueuedEnd>()
   const unverified = new Map<string, UnverifiedEnd>()
-  const owners = new Map<string, Moment>()
+  const owners = new Map<string, Order>()
   const flushing = createSingleFlight(flushOutbox)
 
   /** Sends all at once, so that they precede later commands on the same connection. */
@@ -75,48 +79,53 @@ export function createRevocations(options: RevocationsOptions): Revocations {
     if (done > 0) options.onFlushed(done)
   }
 
-  function isMeant(session: Session, asked: Moment | undefined): boolean {
-    if (!asked) return false
+  function isMeant(session: Session, order: Order | undefined): boolean {
+    if (!order) return false
     const { generation = 0 } = session
     // Fails closed: without a known generation the session counts as begun before.
-    const from = options.knownFrom(asked) ?? Number.POSITIVE_INFINITY
+    const from = options.knownFrom(order.asked) ?? Number.POSITIVE_INFINITY
     return generation < from || options.isAhead(generation)
+  }
+
+  /** Returns the deferred order that ends this session. */
+  function orderAbout(session: Session): Order | undefined {
+    if (owners.size === 0) return undefined
+    const names = [EVERYBODY, ...ownersOf(session).map(nameOf)]
+    return names.map((name) => owners.get(name)).find((order) => isMeant(session, order))
   }
 
   return {
     has: (digest) =>
       (known.size > 0 && known.has(digest)) || (unverified.size > 0 && unverified.has(digest)),
     isWaiting: (digest) => outbox.has(digest) || unverified.has(digest),
-    note: (digest) => void known.set(digest, true),
-    defer(digest, apply) {
+    reasonFor: (digest, session) =>
+      known.get(digest) ?? (unverified.has(digest) ? 'signed-out' : orderAbout(session)?.reason),
+    note: (digest, reason) => void known.set(digest, reason),
+    defer(digest, reason, apply) {
       put(outbox, digest, { apply }, MAX_WAITING)
-      known.set(digest, true)
+      known.set(digest, reason)
     },
     deferUnverified(digest, apply, address) {
       const own = [...unverified.values()].filter((each) => each.address === address).length
       if (own >= MAX_UNVERIFIED_OF_ADDRESS && !unverified.has(digest)) refuseMore()
       put(unverified, digest, { apply, address }, MAX_UNVERIFIED)
     },
-    includes(session) {
-      if (owners.size === 0) return false
-      const names = [EVERYBODY, ...ownersOf(session).map(nameOf)]
-      return names.some((name) => isMeant(session, owners.get(name)))
-    },
-    deferAllOf(owner, asked) {
+    includes: (session) => orderAbout(session) !== undefined,
+    deferAllOf(owner, order) {
       const name = owner ? nameOf(owner) : EVERYBODY
       const end: QueuedEnd = {
         async apply() {
-          await options.applyToAllOf(owner, asked)
+          await options.applyToAllOf(owner, order)
           if (outbox.get(name) === end) owners.delete(name)
         },
       }
       put(outbox, name, end, MAX_WAITING)
-      owners.set(name, asked)
+      owners.set(name, order)
     },
     flush: () => flushing.run(),
     async repeat() {
-      await inPortions([...known.keys()], (digest) =>
-        options.applyAgain(digest).catch(() => undefined),
+      await inPortions([...known.entries()], ([digest, reason]) =>
+        options.applyAgain(digest, reason).catch(() => undefined),
       )
     },
     get waiting() {

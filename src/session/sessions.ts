@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto'
+import type { EndReason } from '../core/end-reason.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import type { Identity } from '../core/identity.ts'
 import { formatSessionCookie, type Session, type SessionCredential } from '../core/session.ts'
@@ -57,7 +58,11 @@ export interface SessionsOptions {
   readonly now: () => EpochMs
   readonly onExtendFailure: (cause: unknown) => void
   /** Tells other replicas of an end while the store cannot. */
-  readonly announceEnded: (digest: string) => void
+  readonly announceEnded: (digest: string, reason: EndReason) => void
+  /** Called with each session that this replica refuses from now on. */
+  readonly onEnded: (digest: string, reason: EndReason) => void
+  /** Called when this replica refuses all sessions of an owner, or all, from now on. */
+  readonly onAllDeferred: () => void
   /** Called with the number of older sessions of the user that were ended by SESSIONS_PER_USER. */
   readonly onReplaced: (count: number, identity: Identity) => void
   /** Called with the number of deferred ends that the store has been told. */
@@ -132,7 +137,7 @@ export function createSessions(options: SessionsOptions): Sessions {
       // Reads the generations after the write, because an end of all sessions advances them before it lists.
       const ownerIds = providerSession === undefined ? [user] : [user, providerSession]
       if ((await generations.oldestOf(...ownerIds)) > (tokens.generation ?? 0)) {
-        await ender.end(digest)
+        await ender.end(digest, 'operator')
         throw new AuthError('sign_in_failed', 'all sessions of the user were ended during sign-in')
       }
       // Ignores an outage, because this sign-in has its session and the next one enforces the limit.

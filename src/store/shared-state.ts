@@ -6,6 +6,7 @@ import type { Backplane } from '../replicas/backplane.ts'
 import type { Fleet } from '../replicas/fleet.ts'
 import type { BackplaneMessage } from '../replicas/message.ts'
 import type { DenyList } from './deny-list.ts'
+import type { EventLog } from './event-log.ts'
 import type { Generations } from './generations.ts'
 import type { Locks } from './locks.ts'
 import type { OneTimeKeys } from './one-time-keys.ts'
@@ -21,6 +22,7 @@ export interface SharedPorts {
   readonly sessionsByOwner: SessionsByOwner
   readonly generations: Generations
   readonly denyList: DenyList
+  readonly eventLog: EventLog
 }
 
 /** State of all replicas: the ports, the backplane, and whether the store can be used now. */
@@ -49,6 +51,8 @@ export interface StateListeners {
   /** Called when Redis comes back as another process, whose data may be older. */
   readonly onAnotherServer: () => void
   readonly onMessage: (message: BackplaneMessage) => void
+  /** Called when messages of other replicas arrive again, after some may have been missed, and for the first time. */
+  readonly onSubscribed: () => void
   /** Called for a message that this version does not understand, after which anything may have changed. */
   readonly onUnknownMessage: () => void
 }

@@ -1,3 +1,5 @@
+import type { EndReason } from '../core/end-reason.ts'
+
 /** Record of a session, which callers seal before they write it. */
 export type RecordPart = 'identity' | 'tokens' | 'metadata'
 
@@ -32,15 +34,19 @@ export interface Store {
   extend(digest: string, ttlMs: number): Promise<boolean>
   /**
    * Ends the session, leaves a tombstone for `tombstoneMs` that refuses late writes, and publishes the end with its
-   * reason to other replicas.
+   * reason to other replicas. The tombstone keeps the reason.
    */
-  end(digest: string, tombstoneMs: number, reason?: EndReason): Promise<void>
+  end(digest: string, tombstoneMs: number, reason: EndReason): Promise<void>
+  /** Reads for each digest whether its session exists, and how long it lives on unless it is extended. */
+  readLives(digests: readonly string[]): Promise<readonly SessionLife[]>
   /** Lists all digests in portions. A session created or ended meanwhile may be missed, and any may appear twice. */
   list(): AsyncIterable<readonly string[]>
 }
 
-/** Reason of an end; `replaced` means that newer sessions of the same user took its place. */
-export type EndReason = 'replaced'
+/** State of a session in the store; the tombstone, where there is one, tells why a session has ended. */
+export type SessionLife =
+  | { readonly kind: 'alive'; readonly leftMs: number }
+  | { readonly kind: 'ended'; readonly reason: EndReason | undefined }
 
 /** Outcome of `replace`: `changed` means that the compare-and-set failed, `gone` that the session has ended. */
 export type Replacement = 'replaced' | 'changed' | 'gone'

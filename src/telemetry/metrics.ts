@@ -34,6 +34,14 @@ const REFRESH_RESULTS = [
 /** Results of a back-channel logout, as labels; each starts at 0. */
 const LOGOUT_RESULTS = ['done', 'deferred', 'replayed', 'refused', 'failed'] as const
 
+/** Reasons for which a stream was closed, as labels; each starts at 0. */
+const CLOSE_REASONS = ['left', 'session-ended', 'slow', 'surplus', 'draining'] as const
+export type CloseReason = (typeof CLOSE_REASONS)[number]
+
+/** Kinds of events that pages receive, as labels; each starts at 0. */
+const EVENT_KINDS = ['session-ended', 'session-renewed', 'broadcast'] as const
+export type EventKind = (typeof EVENT_KINDS)[number]
+
 /** Counters, gauges and histograms of the service; each call counts one event. */
 export interface Metrics extends RedisMetrics {
   readonly registry: Registry
@@ -51,6 +59,10 @@ export interface Metrics extends RedisMetrics {
   duplicateCookie(): void
   loopStopped(): void
   integrityFailure(): void
+  broadcast(): void
+  streamRefused(): void
+  streamClosed(reason: CloseReason): void
+  eventsSent(kind: EventKind, count: number): void
   /** Adds the gauges; called once, after everything they read has been created. */
   observe(observed: Observed): void
 }
@@ -61,6 +73,7 @@ export interface Observed {
   /** Returns the memory that the cached sessions take. */
   readonly cachedBytes: () => number
   readonly isProviderDiscovered: () => boolean
+  readonly eventStreams: () => number
   /** Returns the number of ended sessions that the store has not been told of yet. */
   readonly revocationsWaiting: () => number
   /** Returns the number of dropped log lines; absent where none can be dropped. */
@@ -119,6 +132,15 @@ export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Met
     'store_integrity_failures',
     'Stored records that could not be decrypted',
   )
+  const broadcasts = counter('broadcasts', 'Broadcasts that this replica has accepted')
+  const streamsRefused = counter(
+    'event_streams_refused',
+    'Streams refused because this replica has as many as it may',
+  )
+  const streamsClosed = counter('event_streams_closed', 'Closed streams to pages', ['reason'])
+  for (const reason of CLOSE_REASONS) streamsClosed.inc({ reason }, 0)
+  const events = counter('events_sent', 'Events written to pages', ['kind'])
+  for (const kind of EVENT_KINDS) events.inc({ kind }, 0)
   const redis = createRedisMetrics(registry, hasRedis)
   return {
     registry,
@@ -136,6 +158,10 @@ export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Met
     duplicateCookie: () => duplicates.inc(),
     loopStopped: () => loops.inc(),
     integrityFailure: () => integrity.inc(),
+    broadcast: () => broadcasts.inc(),
+    streamRefused: () => streamsRefused.inc(),
+    streamClosed: (reason) => streamsClosed.inc({ reason }),
+    eventsSent: (kind, count) => events.inc({ kind }, count),
     ...redis,
     observe: (observed) => addGauges(registry, observed),
   }
@@ -154,6 +180,7 @@ function addGauges(registry: Registry, observed: Observed): void {
     })
   gauge('l1_sessions', 'Sessions in the session cache', observed.cachedSessions)
   gauge('l1_bytes', 'Memory that the sessions in the session cache take', observed.cachedBytes)
+  gauge('event_streams', 'Open streams to pages', observed.eventStreams)
   gauge('provider_discovered', '1 when the provider has been discovered', () =>
     observed.isProviderDiscovered() ? 1 : 0,
   )

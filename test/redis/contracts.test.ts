@@ -95,7 +95,7 @@ test('every key that is written has a TTL', async () => {
   await store.create('b', RECORDS, 60_000)
   await store.extend('a', 50_000)
   await store.replace('a', { identity: Buffer.of(4), tokens: Buffer.of(5) }, RECORDS.tokens)
-  await store.end('b', 60_000)
+  await store.end('b', 60_000, 'operator')
   await locks.acquire('a', { owner: 'owner', note: 'note', ttlMs: 60_000 })
   await locks.hold('a', { owner: 'owner', note: 'another', ttlMs: 50_000 })
   await generations.advance('u1', 60_000)

@@ -81,7 +81,7 @@ describe.for([
     const all = [await openOf(1), await openOf(1), await openOf(2)]
     const bystander = await open(`not-${subject}`, `${subject}-3`)
     await expectFound(...all)
-    expect(await replicas().both[1].sessions.endAllOf(owner)).toBe(count)
+    expect(await replicas().both[1].sessions.endAllOf(owner, { reason: 'operator' })).toBe(count)
     for (const held of all.slice(0, count)) await expectEnded(held)
     await expectFound(...all.slice(count), bystander)
   })
@@ -90,7 +90,7 @@ describe.for([
     const [first, second] = replicas().both
     const all = await Promise.all(Array.from({ length: 150 }, (_, at) => open(`user-${at}`)))
     await expectFound(...all)
-    expect(await second.sessions.endAll()).toBeGreaterThanOrEqual(all.length)
+    expect(await second.sessions.endAll({ reason: 'operator' })).toBeGreaterThanOrEqual(all.length)
     for (const held of all) await expectEnded(held)
     expect(await first.sessions.list(undefined, 10)).toEqual([])
     await expectFound(await open())

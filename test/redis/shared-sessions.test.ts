@@ -80,7 +80,7 @@ describe('the list of sessions in Redis', () => {
     const { store, sessionsByOwner, oneTimeKeys, locks, generations } = opened.state
     const digests = await createMany(opened, 5)
     const [digest, ended] = digests as [string, string]
-    await store.end(ended, LONG_MS)
+    await store.end(ended, LONG_MS, 'operator')
     await sessionsByOwner.add(digest, { user: digest, providerSession: digest }, LONG_MS)
     await oneTimeKeys.consume({ kind: 'login', key: digest, attemptId: 'attempt' }, LONG_MS)
     await locks.acquire(digest, { owner: 'owner', note: 'note', ttlMs: LONG_MS })
@@ -189,7 +189,7 @@ describe('values of another type in Redis', () => {
     await expect(locks.hold('digest', lease)).rejects.toThrow(REFUSED)
     await expect(locks.takeOver('digest', lease, '')).rejects.toThrow(REFUSED)
     await expect(locks.release('digest', 'owner')).rejects.toThrow(REFUSED)
-    await store.end('digest', LONG_MS)
+    await store.end('digest', LONG_MS, 'operator')
     expect(await redis.cli('EXISTS', 'vestibule:{digest}:l'), 'ends with its session').toBe('0')
   })
 

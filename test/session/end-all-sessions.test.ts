@@ -50,9 +50,12 @@ async function stored({ store }: Started) {
 }
 
 const WAYS: readonly (readonly [Whose, (started: Started) => Promise<number>])[] = [
-  ['all of a user', ({ sessions }) => sessions.endAllOf(ALICE)],
-  ['all of a provider session', ({ sessions }) => sessions.endAllOf(AT_WORK)],
-  ['all', ({ sessions }) => sessions.endAll()],
+  ['all of a user', ({ sessions }) => sessions.endAllOf(ALICE, { reason: 'operator' })],
+  [
+    'all of a provider session',
+    ({ sessions }) => sessions.endAllOf(AT_WORK, { reason: 'operator' }),
+  ],
+  ['all', ({ sessions }) => sessions.endAll({ reason: 'operator' })],
 ]
 
 describe('ending all sessions of an owner', () => {
@@ -63,10 +66,12 @@ describe('ending all sessions of an owner', () => {
   ] as const)('those of %s end, and no others', async ([, owner, stay]) => {
     const started = given.startSessions()
     const credentials = Object.values(await openThem(started))
-    expect(await started.sessions.endAllOf(owner)).toBe(stay.filter((stays) => !stays).length)
+    expect(await started.sessions.endAllOf(owner, { reason: 'operator' })).toBe(
+      stay.filter((stays) => !stays).length,
+    )
     expect(await areThere(started, ...credentials)).toEqual(stay)
     expect(await started.index.list(owner.kind, owner.id)).toEqual([])
-    expect(await started.sessions.endAllOf(owner)).toBe(0)
+    expect(await started.sessions.endAllOf(owner, { reason: 'operator' })).toBe(0)
   })
 
   test('those of a provider session and a user leave other users alone', async () => {
@@ -88,7 +93,8 @@ describe('ending all sessions of an owner', () => {
     const credential = await started.open(given.sessionOf(subject, sid))
     const owners = { user: ALICE.id, providerSession: AT_WORK.id }
     await started.index.add(given.sessionDigest(credential), owners, given.DAY_MS)
-    for (const owner of others) expect(await started.sessions.endAllOf(owner)).toBe(0)
+    for (const owner of others)
+      expect(await started.sessions.endAllOf(owner, { reason: 'operator' })).toBe(0)
     expect(await areThere(started, credential)).toEqual([true])
   })
 
@@ -97,20 +103,20 @@ describe('ending all sessions of an owner', () => {
     const { laptop } = await openThem(started)
     const digest = given.sessionDigest(laptop)
     await started.overwrite(laptop, { metadata: Buffer.from('noise') })
-    expect(await started.sessions.endAllOf(ALICE)).toBe(2)
+    expect(await started.sessions.endAllOf(ALICE, { reason: 'operator' })).toBe(2)
     expect(started.integrityFailures).toEqual([`vestibule:{${digest}}:m`])
     expect(await areThere(started, laptop)).toEqual([true])
     // Its digest still ends it.
-    expect(await started.sessions.end(digest)).toBe(true)
+    expect(await started.sessions.end(digest, 'operator')).toBe(true)
     expect(await areThere(started, laptop)).toEqual([false])
   })
 
   test('an entry without a session stays, because its session may follow, and counts as none', async () => {
     const started = given.startSessions()
     const digest = given.sessionDigest(await started.open(given.sessionOf('bob')))
-    await started.store.end(digest, given.DAY_MS)
+    await started.store.end(digest, given.DAY_MS, 'operator')
     await started.index.add(digest, { user: ALICE.id }, given.DAY_MS)
-    expect(await started.sessions.endAllOf(ALICE)).toBe(0)
+    expect(await started.sessions.endAllOf(ALICE, { reason: 'operator' })).toBe(0)
     expect(await started.index.list('user', ALICE.id)).toEqual([digest])
   })
 
@@ -118,9 +124,9 @@ describe('ending all sessions of an owner', () => {
     const started = given.startSessions()
     const { laptop, phone } = await openThem(started)
     started.break('remove', given.away)
-    expect(await started.sessions.endAllOf(ALICE)).toBe(3)
+    expect(await started.sessions.endAllOf(ALICE, { reason: 'operator' })).toBe(3)
     expect(await areThere(started, laptop, phone)).toEqual([false, false])
-    expect(await started.sessions.endAllOf(ALICE)).toBe(0)
+    expect(await started.sessions.endAllOf(ALICE, { reason: 'operator' })).toBe(0)
   })
 })
 
@@ -128,16 +134,16 @@ describe('ending all sessions', () => {
   test('none is left, and the result is their number', async () => {
     const started = given.startSessions()
     const credentials = Object.values(await openThem(started))
-    expect(await started.sessions.endAll()).toBe(4)
+    expect(await started.sessions.endAll({ reason: 'operator' })).toBe(4)
     expect(await areThere(started, ...credentials)).toEqual(Array(4).fill(false))
     expect(await started.sessions.list(undefined, 10)).toEqual([])
-    expect(await started.sessions.endAll()).toBe(0)
+    expect(await started.sessions.endAll({ reason: 'operator' })).toBe(0)
   })
 
   test('a session that the store names twice counts once', async () => {
     const started = given.startSessions({ wrap: given.listingTwice })
     await openThem(started)
-    expect(await started.sessions.endAll()).toBe(4)
+    expect(await started.sessions.endAll({ reason: 'operator' })).toBe(4)
   })
 
   test.for<[Whose, number]>([
@@ -168,7 +174,7 @@ describe('ending all sessions', () => {
     const started = given.startSessions()
     const credential = await started.open()
     await started.overwrite(credential, { metadata: Buffer.from('noise') })
-    expect(await started.sessions.endAll()).toBe(1)
+    expect(await started.sessions.endAll({ reason: 'operator' })).toBe(1)
     expect(await areThere(started, credential)).toEqual([false])
   })
 })
@@ -197,11 +203,13 @@ describe('a store that cannot be told', () => {
     const started = given.startSessions()
     const { laptop, wiki } = await openThem(started)
     started.break('end', given.outage, 1)
-    await expect(started.sessions.endAllOf(AT_WORK)).rejects.toThrow(given.STORE_AWAY)
+    await expect(started.sessions.endAllOf(AT_WORK, { reason: 'operator' })).rejects.toThrow(
+      given.STORE_AWAY,
+    )
     started.mend()
     expect(await areThere(started, laptop)).toEqual([false])
     expect(await started.sessions.find(wiki, given.REALM)).toBeUndefined()
-    expect(await started.sessions.endAllOf(AT_WORK)).toBe(1)
+    expect(await started.sessions.endAllOf(AT_WORK, { reason: 'operator' })).toBe(1)
   })
 })
 
@@ -224,15 +232,15 @@ describe('a sign-in that races with the end of all sessions of its user', () => 
   test('succeeds when those of others were ended', async () => {
     const started = given.startSessions()
     const open = await begin(started, given.sessionOf('bob'))
-    await started.sessions.endAllOf(ALICE)
-    await started.sessions.endAllOf(AT_WORK)
+    await started.sessions.endAllOf(ALICE, { reason: 'operator' })
+    await started.sessions.endAllOf(AT_WORK, { reason: 'operator' })
     expect(await areThere(started, await open())).toEqual([true])
   })
 
   test('a sign-in without a generation counts as begun before everything', async () => {
     const started = given.startSessions()
     expect(await areThere(started, await started.open(given.sessionOf('alice')))).toEqual([true])
-    await started.sessions.endAllOf(ALICE)
+    await started.sessions.endAllOf(ALICE, { reason: 'operator' })
     await expect(started.open(given.sessionOf('alice'))).rejects.toThrow(SIGN_IN_FAILED)
   })
 
@@ -247,7 +255,7 @@ describe('a sign-in that races with the end of all sessions of its user', () => 
     const { reached, goOn } = started.hold('create', at)
     const opening = open()
     await reached
-    expect(await started.sessions.endAllOf(owner)).toBe(counted)
+    expect(await started.sessions.endAllOf(owner, { reason: 'operator' })).toBe(counted)
     goOn()
     await expect(opening).rejects.toThrow(SIGN_IN_FAILED)
     expect([await stored(started), started.sessionCache.size]).toEqual([[], 0])

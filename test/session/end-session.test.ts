@@ -41,9 +41,12 @@ async function found({ credential, isRecalled, isFound }: Awaited<ReturnType<typ
 
 describe('an end whose answer is lost', () => {
   test.for<[string, (sessions: Sessions, digest: string) => Promise<unknown>]>([
-    ['of one session', (sessions, digest) => sessions.end(digest)],
-    ['of a user', (sessions) => sessions.endAllOf({ kind: 'user', id: 'user-1' })],
-    ['of everybody', (sessions) => sessions.endAll()],
+    ['of one session', (sessions, digest) => sessions.end(digest, 'operator')],
+    [
+      'of a user',
+      (sessions) => sessions.endAllOf({ kind: 'user', id: 'user-1' }, { reason: 'operator' }),
+    ],
+    ['of everybody', (sessions) => sessions.endAll({ reason: 'operator' })],
   ])('F02: %s may have been applied, so the session is refused here', async ([, end]) => {
     const { sessions, credential, lose, waiting } = await start()
     lose('end')
@@ -51,7 +54,7 @@ describe('an end whose answer is lost', () => {
     await expect(end(sessions, digest)).rejects.toThrow(given.STORE_AWAY)
     expect(sessions.revocations.has(digest)).toBe(true)
     // Defers the end nevertheless where that is asked for.
-    sessions.deferEnd(digest)
+    sessions.deferEnd(digest, 'operator')
     expect(waiting()).toBe(1)
   })
 })
@@ -138,7 +141,8 @@ describe('ending together during a store outage', () => {
 
   test('above the bound it rejects, and the session goes on', async () => {
     const { credential, lose, mend, waiting, isFound, ...started } = await start()
-    for (let index = 0; index < 10_000; index += 1) started.sessions.deferEnd(`d${index}`)
+    for (let index = 0; index < 10_000; index += 1)
+      started.sessions.deferEnd(`d${index}`, 'operator')
     lose()
     await expect(started.sessions.endTogether(credential)).rejects.toThrow(given.STORE_AWAY)
     expect(() => started.sessions.deferEndTogether(credential)).toThrow(given.STORE_AWAY)
@@ -181,7 +185,9 @@ describe('ending one session', () => {
   ] as const)('%s at its %s is never deferred', async ([, step, fail, isFoundAfter]) => {
     const { credential, sessions, announced, lose, mend, waiting, ...look } = await start()
     lose(step, fail)
-    await expect(sessions.end(given.sessionDigest(credential))).rejects.toThrow(given.STORE_AWAY)
+    await expect(sessions.end(given.sessionDigest(credential), 'operator')).rejects.toThrow(
+      given.STORE_AWAY,
+    )
     expect([waiting(), announced, look.isRecalled(credential)]).toEqual([0, [], step === 'read'])
     mend()
     // An outage at the end may have come after the command.
@@ -191,7 +197,7 @@ describe('ending one session', () => {
   test('an end by another replica counts here, whatever the store says', async () => {
     const started = await start()
     expect(await found(started)).toEqual([true, true])
-    started.sessions.receiveEnded(given.sessionDigest(started.credential))
+    started.sessions.receiveEnded(given.sessionDigest(started.credential), 'operator')
     started.calls.length = 0
     expect(await found(started)).toEqual([false, false])
     expect([started.calls, started.waiting()]).toEqual([[], 0])
@@ -200,8 +206,8 @@ describe('ending one session', () => {
   test('known ends are repeated for a store that has come back with old data', async () => {
     const { credential, sessions, calls, open, sealed, isFound } = await start()
     const [heard, other] = [await open(), await open(owned('sid-2'))]
-    await sessions.end(given.sessionDigest(credential))
-    sessions.receiveEnded(given.sessionDigest(heard))
+    await sessions.end(given.sessionDigest(credential), 'operator')
+    sessions.receiveEnded(given.sessionDigest(heard), 'operator')
     calls.length = 0
     await sessions.revocations.repeat()
     expect([calls, await sealed(heard)]).toEqual([

@@ -136,7 +136,7 @@ describe('many who ask for the same session at once', () => {
   })
 
   test.for<[string, (started: ReturnType<typeof given.startSessions>, digest: string) => void]>([
-    ['heard of', ({ sessions }, digest) => sessions.receiveEnded(digest)],
+    ['heard of', ({ sessions }, digest) => sessions.receiveEnded(digest, 'operator')],
     ['known', ({ sessions }, digest) => sessions.revocations.note(digest)],
   ])('an end that is %s while the read is under way counts', async ([, end]) => {
     const started = await startOpen()

@@ -44,7 +44,7 @@ describe('C73: an end that waits until the store is back', () => {
     const [one, other] = [await signIn(), await signIn()]
     const [together, sibling] = [await signIn('bob', 'at-home'), await signIn('bob', 'at-home')]
     sessions.deferEndTogether(together)
-    for (const each of [one, together]) sessions.deferEnd(given.sessionDigest(each))
+    for (const each of [one, together]) sessions.deferEnd(given.sessionDigest(each), 'operator')
     expect(sessions.revocations.waiting).toBe(2)
     await flush()
     expect(await areAlive([one, other, together, sibling])).toEqual([false, true, false, false])

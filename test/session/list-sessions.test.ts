@@ -61,7 +61,7 @@ describe('the list of sessions', () => {
 
   test('an entry without a session does not count towards the limit', async () => {
     const { listed, store, digests } = await start()
-    await store.end(digests[0], given.DAY_MS)
+    await store.end(digests[0], given.DAY_MS, 'operator')
     expect(await listed(ALICE, 2)).toEqual([1, 3])
   })
 
@@ -77,7 +77,7 @@ describe('the list of sessions', () => {
 
   test('a session that has ended or expired is not listed', async () => {
     const { sessions, listed, digests, elapse } = await start()
-    await sessions.end(digests[1])
+    await sessions.end(digests[1], 'operator')
     expect(await listed(ALICE)).toEqual([0, 3])
     elapse(given.DAY_MS - 4 * HOUR_MS)
     expect([await listed(ALICE), await listed(undefined)]).toEqual([[3], [2, 3]])

@@ -215,10 +215,10 @@ describe('the end of a session', () => {
     const other = await open()
     await find()
     calls.length = 0
-    await sessions.end(digest)
+    await sessions.end(digest, 'operator')
     expect(calls).toEqual(['read metadata', `end ${DAY_MS}`])
     expect([recall(), await find(), await tokens()]).toEqual([undefined, undefined, undefined])
-    await sessions.end(digest)
+    await sessions.end(digest, 'operator')
     expect(await find(other)).toBeDefined()
   })
 
@@ -227,7 +227,7 @@ describe('the end of a session', () => {
     const listed = () =>
       Promise.all([index.list('user', 'user-1'), index.list('providerSession', 'sid-1')])
     expect(await listed()).toEqual([[digest], [digest]])
-    await sessions.end(digest)
+    await sessions.end(digest, 'operator')
     expect(await listed()).toEqual([[], []])
   })
 
@@ -269,7 +269,7 @@ describe('the end of a session', () => {
     const { sessions, open, find, overwrite, credential, digest } = await startOpen()
     const other = await open()
     await overwrite(credential, { metadata: Buffer.from('noise') })
-    await (how === 'end' ? sessions.end(digest) : sessions.endTogether(credential))
+    await (how === 'end' ? sessions.end(digest, 'operator') : sessions.endTogether(credential))
     expect([await find(), await find(other)]).toEqual([undefined, expect.anything()])
   })
 
@@ -277,14 +277,14 @@ describe('the end of a session', () => {
     const { sessions, index, find, lose, credential, digest } = await startOpen()
     lose(credential, 'metadata')
     expect(await index.list('user', 'user-1')).toEqual([digest])
-    expect(await sessions.endAllOf({ kind: 'user', id: 'user-1' })).toBe(0)
+    expect(await sessions.endAllOf({ kind: 'user', id: 'user-1' }, { reason: 'operator' })).toBe(0)
     expect([await find(), await index.list('user', 'user-1')]).toEqual([undefined, []])
   })
 
   test('an index that cannot be cleaned does not keep a session alive', async () => {
     const started = await startOpen()
     started.break('remove', away)
-    await started.sessions.end(started.digest)
+    await started.sessions.end(started.digest, 'operator')
     expect(await started.find()).toBeUndefined()
   })
 
@@ -298,7 +298,7 @@ describe('the end of a session', () => {
   test('a lookup that begins during its end does not cache it', async () => {
     const { sessions, find, recall, digest, hold } = await startOpen()
     const { reached, goOn } = hold('end', 'before')
-    const ending = sessions.end(digest)
+    const ending = sessions.end(digest, 'operator')
     await reached
     expect(await find()).toBeDefined()
     goOn()

@@ -184,11 +184,11 @@ test('tombstones and orders make room again long before the lifetime of a sessio
   const generations = createMemoryGenerations(bounds, now)
   const DAY_MS = 86_400_000
   const endBoth = async (name: string) => {
-    await store.end(name, DAY_MS)
+    await store.end(name, DAY_MS, 'operator')
     await generations.advance(name, DAY_MS)
   }
   await endBoth('a')
-  await expect(store.end('b', DAY_MS)).rejects.toThrow(FULL)
+  await expect(store.end('b', DAY_MS, 'operator')).rejects.toThrow(FULL)
   await expect(generations.advance('b', DAY_MS)).rejects.toThrow(FULL)
   await elapse(15 * 60 * 1000)
   await endBoth('b')

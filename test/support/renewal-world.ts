@@ -109,7 +109,7 @@ export const createRenewalWorld = (providerMs: () => number) => {
       },
       refreshTokens: provider.refresh,
       endSession: async (digest) => {
-        await store.end(digest, DAY_MS)
+        await store.end(digest, DAY_MS, 'operator')
         ended.push(digest)
       },
       revokeTokens: async () => undefined,

@@ -51,6 +51,17 @@ export const processSettings = {
         true,
       ),
     ),
+  BROADCAST_TOKEN: z
+    .string()
+    .optional()
+    .register(
+      notes,
+      note(
+        PROCESS,
+        'Bearer token for `POST /admin/broadcast` alone, for apps that send events to open pages; `ADMIN_TOKEN` may send them too. Fewer than 32 characters are logged as a risk.',
+        true,
+      ),
+    ),
   DRAIN_SECONDS: seconds(0, 300, 5).register(
     notes,
     note(PROCESS, 'Seconds for which requests are still served after SIGTERM.'),

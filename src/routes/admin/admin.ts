@@ -1,4 +1,9 @@
 import type { NodeContext } from '../../http/request.ts'
+import {
+  type AdminBroadcast,
+  type AdminBroadcastOptions,
+  createAdminBroadcast,
+} from './broadcast.ts'
 import { type AdminCache, type AdminCacheOptions, createAdminCache } from './cache.ts'
 import {
   type AdminDeniedTokens,
@@ -11,13 +16,17 @@ import { type AdminSessions, type AdminSessionsOptions, createAdminSessions } fr
 export interface AdminOptions
   extends AdminCacheOptions,
     AdminSessionsOptions,
-    AdminDeniedTokensOptions {
+    AdminDeniedTokensOptions,
+    AdminBroadcastOptions {
   /** `ADMIN_TOKEN`; without it every path of `/admin` answers 404. */
   readonly token: string | undefined
+  readonly metrics: AdminSessionsOptions['metrics'] & AdminBroadcastOptions['metrics']
+  /** `BROADCAST_TOKEN`, which opens `/admin/broadcast` alone. */
+  readonly broadcastToken: string | undefined
 }
 
 /** Serves `/admin` on the internal listener, for operators with `ADMIN_TOKEN`. */
-export interface Admin extends AdminCache, AdminSessions, AdminDeniedTokens {
+export interface Admin extends AdminCache, AdminSessions, AdminDeniedTokens, AdminBroadcast {
   /** Returns the refusal of a request, or `undefined` for an operator. */
   readonly guard: (c: NodeContext) => Response | undefined
 }
@@ -28,5 +37,6 @@ export function createAdmin(options: AdminOptions): Admin {
     ...createAdminCache(options),
     ...createAdminSessions(options),
     ...createAdminDeniedTokens(options),
+    ...createAdminBroadcast(options),
   }
 }

@@ -1,3 +1,4 @@
+import type { EndReason } from '../../core/end-reason.ts'
 import { AuthError, factsOf, invalidRequest, OutageError } from '../../errors.ts'
 import { json } from '../../http/answers.ts'
 import type { NodeContext } from '../../http/request.ts'
@@ -11,7 +12,7 @@ import { operatorOf, readParameters, readSessionId } from './request.ts'
 export interface AdminSessionsOptions {
   readonly sessions: Pick<
     Sessions,
-    'list' | 'moment' | 'end' | 'endAllOf' | 'endAll' | 'deferEnd' | 'revocations'
+    'list' | 'moment' | 'end' | 'endAllOf' | 'endAll' | 'deferEnd' | 'deferAllOf'
   >
   /** Issuer of a `user` parameter without `iss`. */
   readonly issuer: string
@@ -26,6 +27,7 @@ export interface AdminSessions {
 }
 
 const MAX_LISTED = 1000
+const REASON: EndReason = 'operator'
 
 export function createAdminSessions(options: AdminSessionsOptions): AdminSessions {
   const { sessions, log, metrics } = options
@@ -86,8 +88,8 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
       const { count, requestId } = await carryOut(
         c,
         { session: id },
-        async () => Number(await sessions.end(id)),
-        () => sessions.deferEnd(id),
+        async () => Number(await sessions.end(id, REASON)),
+        () => sessions.deferEnd(id, REASON),
       )
       return count > 0
         ? json(200, { ended: count }, requestId)
@@ -101,13 +103,13 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
       if (!isClear) {
         throw invalidRequest('Name the sessions to end: user=<sub>, or all=true.')
       }
-      const asked = sessions.moment()
+      const order = { asked: sessions.moment(), reason: REASON }
       const owner = user?.owner
       const { count, requestId } = await carryOut(
         c,
         user ? user.named : { all: true },
-        () => (owner ? sessions.endAllOf(owner, { asked }) : sessions.endAll(asked)),
-        () => sessions.revocations.deferAllOf(owner, asked),
+        () => (owner ? sessions.endAllOf(owner, order) : sessions.endAll(order)),
+        () => sessions.deferAllOf(owner, order),
       )
       return json(200, { ended: count }, requestId)
     },

@@ -87,7 +87,7 @@ export function createCallback(options: CallbackOptions) {
       ...login.secrets,
       onSpent: () => c.set('newLoginUrl', newLoginUrl),
     })
-    if (presented) await sessions.end(sessionDigest(presented.credential))
+    if (presented) await sessions.end(sessionDigest(presented.credential), 'replaced')
     const round = countRound(binding, Math.floor(options.now() / 1000))
     const written = [
       ...cookies.clearPlanted(c.env.incoming, site, pathOf(c.env.incoming)),

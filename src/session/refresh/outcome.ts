@@ -1,3 +1,4 @@
+import type { EndReason } from '../../core/end-reason.ts'
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import type { Identity } from '../../core/identity.ts'
 import { type IdentityOptions, renewIdentity, toIdentity } from '../../core/read-identity.ts'
@@ -50,10 +51,12 @@ export interface RefreshOutcomesOptions extends RivalOptions {
   readonly identity: IdentityOptions
   /** Time after the access token's end for which a session goes on without a refresh. */
   readonly patienceMs: number
-  readonly endSession: (digest: string) => Promise<unknown>
+  readonly endSession: (digest: string, reason: EndReason) => Promise<unknown>
   /** Revokes tokens whose session has ended (RFC 7009). */
   readonly revokeTokens: (tokens: RevocableTokens) => Promise<void>
   readonly now: () => EpochMs
+  /** Called with each session whose tokens this replica has renewed. */
+  readonly onRenewed: (digest: string) => void
   readonly onResult: (result: RefreshResult, about: RefreshReport) => void
 }
 
@@ -79,7 +82,8 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     { identity }: Session,
     why: Cause = {},
   ): Promise<NextTry> {
-    await options.endSession(digest)
+    // An earlier order ended all of the user's sessions where the result is `revoked`.
+    await options.endSession(digest, result === 'revoked' ? 'operator' : 'provider')
     options.onResult(result, { identity, ...why })
     return leave(digest)
   }
@@ -128,7 +132,10 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
       options.renewedRecords.write(digest, records, before.sealedTokens),
     )
     options.onResult(RESULTS[stored], { identity })
-    if (stored === 'replaced') await index(digest, session)
+    if (stored === 'replaced') {
+      options.onRenewed(digest)
+      await index(digest, session)
+    }
     // Leaves the tokens of a `late` result alone, because revoking them may end those of the faster replica.
     if (stored === 'gone') {
       sessionCache.evict(digest)

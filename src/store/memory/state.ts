@@ -1,6 +1,7 @@
 import { SETTLED } from '../settling.ts'
 import type { SharedState } from '../shared-state.ts'
 import { createMemoryDenyList } from './deny-list.ts'
+import { createMemoryEventLog } from './event-log.ts'
 import type { MemoryBounds } from './expiring-map.ts'
 import { createMemoryGenerations } from './generations.ts'
 import { createMemoryLocks } from './locks.ts'
@@ -22,6 +23,7 @@ export function openMemoryState(bounds: MemoryStateBounds): SharedState {
     sessionsByOwner: createMemorySessionsByOwner(bounds.index),
     generations: createMemoryGenerations(bounds.generations),
     denyList: createMemoryDenyList(),
+    eventLog: createMemoryEventLog(),
     backplane: { subscription: 0, publish: async () => undefined },
     firstAttempt: Promise.resolve(),
     isAvailable: true,

@@ -1,4 +1,5 @@
-import type { RecordPart, Store } from '../store.ts'
+import type { EndReason } from '../../core/end-reason.ts'
+import type { RecordPart, SessionLife, Store } from '../store.ts'
 import { createExpiringMap, type MemoryBounds, type MonotonicClock } from './expiring-map.ts'
 
 type Texts = Readonly<Record<RecordPart, string>>
@@ -18,7 +19,7 @@ export function createMemoryStore(
   now: MonotonicClock = () => performance.now(),
 ): Store {
   const sessions = createExpiringMap<Texts>(bounds, now)
-  const ended = createExpiringMap<true>(bounds, now)
+  const ended = createExpiringMap<EndReason>(bounds, now)
   const keep = (digest: string, texts: Texts, ttlMs: number) => {
     const { identity, tokens, metadata } = texts
     const bytes = identity.length + tokens.length + metadata.length + NAME_BYTES
@@ -54,9 +55,17 @@ export function createMemoryStore(
       if (entry) entry.expiresAtMs = now() + ttlMs
       return entry !== undefined
     },
-    async end(digest, tombstoneMs) {
+    async end(digest, tombstoneMs, reason) {
       sessions.delete(digest)
-      ended.set(digest, true, digest.length, Math.min(tombstoneMs, TOMBSTONE_MS))
+      ended.set(digest, reason, digest.length, Math.min(tombstoneMs, TOMBSTONE_MS))
+    },
+    async readLives(digests) {
+      return digests.map((digest): SessionLife => {
+        const entry = sessions.get(digest)
+        return entry
+          ? { kind: 'alive', leftMs: entry.expiresAtMs - now() }
+          : { kind: 'ended', reason: ended.get(digest)?.value }
+      })
     },
     async *list() {
       yield sessions.keys()

@@ -26,7 +26,7 @@ export interface OpenReplicasOptions {
   readonly replica: string
   readonly fingerprint: () => Fingerprint
   readonly observer: RedisObserver
-  readonly listeners: Pick<StateListeners, 'onMessage' | 'onUnknownMessage'>
+  readonly listeners: Pick<StateListeners, 'onMessage' | 'onSubscribed' | 'onUnknownMessage'>
   /** Wall clock in milliseconds. */
   readonly now: () => EpochMs
   /** Returns milliseconds of Redis's clock as far as its offset is known. */
@@ -78,7 +78,9 @@ export function openReplicas(options: OpenReplicasOptions): Replicas {
     onApplied: observer.onApplied,
     onHealth(isHealthy) {
       observer.onBackplane(isHealthy)
-      if (isHealthy) announcer.announce()
+      if (!isHealthy) return
+      announcer.announce()
+      listeners.onSubscribed()
     },
   })
   return {

@@ -48,6 +48,7 @@ export function openRedisState(options: RedisStateOptions): SharedState {
     onDatasetChanged: ignore,
     onAnotherServer: ignore,
     onMessage: ignore,
+    onSubscribed: ignore,
     onUnknownMessage: ignore,
   }
   const shared = { ...options, names, listeners, probeTimeoutMs: PROBE_TIMEOUT_MS }

@@ -1,5 +1,6 @@
 import type { SharedPorts } from '../shared-state.ts'
 import { createRedisDenyList } from './deny-list.ts'
+import { createRedisEventLog } from './event-log.ts'
 import { createRedisGenerations } from './generations.ts'
 import { createRedisLocks } from './locks.ts'
 import { createRedisOneTimeKeys } from './one-time-keys.ts'
@@ -15,5 +16,6 @@ export function createRedisPorts(options: RedisPortOptions): SharedPorts {
     sessionsByOwner: createRedisSessionsByOwner(options),
     generations: createRedisGenerations(options),
     denyList: createRedisDenyList(options),
+    eventLog: createRedisEventLog(options),
   }
 }

@@ -21,13 +21,13 @@ redis.call('PUBLISH', ARGV[4], ARGV[5])
 return 'replaced'`
 
 /**
- * KEYS s t m l x · ARGV tombstoneMs channel message. Deletes first, because a full Redis allows writes after that (fault
+ * KEYS s t m l x · ARGV tombstoneMs reason channel message. Deletes first, because a full Redis allows writes after that (fault
  * F06) and a replica refuses it, which it would not a bare PUBLISH (F09).
  */
 export const END = `
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
-redis.call('SET', KEYS[5], '1', 'PX', ARGV[1])
-return redis.call('PUBLISH', ARGV[2], ARGV[3])`
+redis.call('SET', KEYS[5], ARGV[2], 'PX', ARGV[1])
+return redis.call('PUBLISH', ARGV[3], ARGV[4])`
 
 /** KEYS key · ARGV value ttlMs. Does `SET NX GET` for Redis before 7.0; returns the value that was there before. */
 export const SET_IF_ABSENT = `
@@ -136,3 +136,23 @@ export const RAISE = `
 if tonumber(redis.call('GET', KEYS[1]) or '0') > tonumber(ARGV[1]) then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`
+
+/** Splits the message of a broadcast at the place of its identifier, which Redis makes. */
+const PUBLISHED = `
+redis.call('PUBLISH', ARGV[3], ARGV[4] .. id .. ARGV[5] .. previous .. ARGV[6])`
+
+/**
+ * KEYS events · ARGV sealed ttlMs channel head middle tail maxEntries. Appends an entry, removes what is too old or too
+ * much, and publishes the entry with its identifier and the one before it. XTRIM by age would need Redis 6.2.
+ */
+export const APPEND_EVENT = `${NOW}
+if redis.call('TYPE', KEYS[1]).ok ~= 'stream' then redis.call('DEL', KEYS[1]) end
+local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+local previous = last and last[1] or '0-0'
+local id = redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[7], '*', 'e', ARGV[1])
+for _, old in ipairs(redis.call('XRANGE', KEYS[1], '-', string.format('%.0f', now - ARGV[2]))) do
+  redis.call('XDEL', KEYS[1], old[1])
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[2])
+${PUBLISHED}
+return {id, previous}`

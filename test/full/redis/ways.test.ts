@@ -58,7 +58,7 @@ const useOnce = async ({ state: one }: ObservedState, heard: ObservedState): Pro
   ).toBe(false)
   await one.denyList.add(digest, LONG_MS)
   expect((await other.denyList.list()).map(({ token }) => token)).toContain(digest)
-  await one.store.end(digest, LONG_MS)
+  await one.store.end(digest, LONG_MS, 'operator')
   await other.store.create(digest, records, LONG_MS)
   expect(await other.store.read(digest, ['identity'])).toEqual({})
   const hasHeard = (type: string) =>

@@ -104,7 +104,7 @@ async function startDue(answer: RefreshAnswer | RefreshTokens, changes: DueOptio
       told.asked.push(refreshable.refreshToken)
       return typeof answer === 'function' ? answer(refreshable) : answer
     },
-    endSession: (digest) => started.sessions.end(digest),
+    endSession: (digest) => started.sessions.end(digest, 'operator'),
     revokeTokens: async (taken) => void told.revoked.push(taken),
     patienceMs: GRACE_MS,
     canStore: () => true,
@@ -239,7 +239,11 @@ describe('no token request is made', () => {
     ['for another secret', {}, ({ held }) => present({ ...held.credential, secret: 'x' })],
     ['for another realm', {}, ({ held }) => ({ ...held, realm: 'other.example.com' })],
     ['for an id of no session', {}, () => present({ id: 'i'.repeat(43), secret: 's'.repeat(43) })],
-    ['for a session that has ended', {}, ({ sessions, held }) => sessions.end(held.digest)],
+    [
+      'for a session that has ended',
+      {},
+      ({ sessions, held }) => sessions.end(held.digest, 'operator'),
+    ],
     ['for a damaged record', {}, ({ overwrite, held }) => overwrite(held.credential, NOISE)],
   ])('no token request is made %s', async ([, options, act]) => {
     const due = await startDue(refreshed, options)
@@ -446,7 +450,7 @@ describe('tokens that come too late', () => {
     ['they are revoked', {}, [issued]],
     ['a failed revocation does no harm', { revokeTokens: async () => away() }, []],
   ])('%s where the session has ended meanwhile', async ([, options, revoked]) => {
-    const endFirst = async () => (await due.sessions.end(due.held.digest), refreshed)
+    const endFirst = async () => (await due.sessions.end(due.held.digest, 'operator'), refreshed)
     const due: Due = await startDue(endFirst, options)
     await due.refresh()
     expect([due.results, due.revoked, due.faults]).toEqual([[{ result: 'gone' }], revoked, []])

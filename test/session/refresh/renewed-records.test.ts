@@ -37,7 +37,7 @@ const start = async () => {
     goAway: () => {
       isAway = true
     },
-    end: () => store.end('a', DAY_MS),
+    end: () => store.end('a', DAY_MS, 'operator'),
     found: async () => String((await store.read('a', ['tokens'])).tokens),
   }
 }

@@ -165,7 +165,7 @@ describe('redeeming a code', () => {
   })
 
   test('one during which all sessions of the user end gives no session, and is spent', async () => {
-    const endFirst = async () => (await sessions.endAllOf(USER), grantOf())
+    const endFirst = async () => (await sessions.endAllOf(USER, { reason: 'operator' }), grantOf())
     const { redeem, sessions, refusals } = start(endFirst)
     const login = redeemable()
     await expect(redeem(login)).rejects.toThrow(FAILED)
@@ -176,8 +176,8 @@ describe('redeeming a code', () => {
 
   test('one that began after that gives one', async () => {
     const { redeem, sessions } = start()
-    await sessions.endAllOf(USER)
-    await sessions.endAll()
+    await sessions.endAllOf(USER, { reason: 'operator' })
+    await sessions.endAll({ reason: 'operator' })
     expect(await (await redeem()).find()).toBeDefined()
   })
 
@@ -185,7 +185,11 @@ describe('redeeming a code', () => {
     const { redeem, sessions } = start()
     await redeem()
     expect(await sessions.list(USER.id, 10)).toMatchObject([{ subject: 'u1' }])
-    expect(await sessions.endAllOf(providerSessionOwner(given.identity.issuer, 'sid-1'))).toBe(1)
+    expect(
+      await sessions.endAllOf(providerSessionOwner(given.identity.issuer, 'sid-1'), {
+        reason: 'operator',
+      }),
+    ).toBe(1)
     expect(await sessions.list(USER.id, 10)).toEqual([])
   })
 

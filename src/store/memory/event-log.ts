@@ -1,0 +1,30 @@
+import { BEFORE_ALL, type EventId, isLater } from '../../core/event-id.ts'
+import { type EventLog, LOGGED_MS, type LoggedEvent, MAX_LOGGED } from '../event-log.ts'
+
+/** Creates a log that is lost with its process; `now` is the wall clock, so that identifiers grow over a restart. */
+export function createMemoryEventLog(now: () => number = Date.now): EventLog {
+  let entries: readonly LoggedEvent[] = []
+  let last: EventId = BEFORE_ALL
+
+  function nextId(): EventId {
+    const id = `${now()}-0`
+    if (isLater(id, last)) return id
+    const [ms = 0, number = 0] = last.split('-').map(Number)
+    return `${ms}-${number + 1}`
+  }
+
+  return {
+    async append(sealed) {
+      const previous = last
+      last = nextId()
+      const oldest = `${now() - LOGGED_MS}-0`
+      entries = [...entries, { id: last, sealed }]
+        .filter(({ id }) => isLater(id, oldest))
+        .slice(-MAX_LOGGED)
+      return { id: last, previous }
+    },
+    async readAfter(id) {
+      return entries.filter((entry) => isLater(entry.id, id))
+    },
+  }
+}
