@@ -3,7 +3,8 @@ import type { EpochMs } from '../core/epoch-ms.ts'
 import type { EventId } from '../core/event-id.ts'
 import type { Session } from '../core/session.ts'
 import type { Store } from '../store/store.ts'
-import type { Broadcasts, HeldBroadcast } from './broadcasts.ts'
+import type { Broadcasts } from './broadcasts.ts'
+import type { HeldBroadcast } from './mirror.ts'
 
 /** Open stream of events to one page. */
 export interface StreamOptions {
