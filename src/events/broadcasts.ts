@@ -1,15 +1,13 @@
 import type { Broadcast } from '../core/broadcast.ts'
-import type { EpochMs } from '../core/epoch-ms.ts'
 import { BEFORE_ALL, type EventId, isEventId, isLater } from '../core/event-id.ts'
-import { sha256 } from '../crypto/digest.ts'
 import {
   type AppendedEvent,
   type EventLog,
   type LoggedEvent,
   MAX_LOGGED,
 } from '../store/event-log.ts'
-import type { BroadcastCodec } from './broadcast-codec.ts'
-import { createMirror, type HeldBroadcast, isOld, type MirroredBroadcast } from './mirror.ts'
+import { createMirror, type HeldBroadcast, type MirroredBroadcast } from './mirror.ts'
+import { createOpener, type OpenerOptions } from './opener.ts'
 
 /** Broadcast as it was published, not opened yet. */
 export type PublishedEvent = AppendedEvent & LoggedEvent
@@ -37,36 +35,22 @@ export interface Broadcasts {
   readonly isBehind: boolean
 }
 
-export interface BroadcastsOptions {
+export interface BroadcastsOptions extends Omit<OpenerOptions, 'mirror'> {
   readonly log: EventLog
-  readonly codec: BroadcastCodec
-  readonly now: () => EpochMs
   /** Called for each new broadcast, in order. */
   readonly onBroadcast: (held: HeldBroadcast) => void
-  /** Called for what no key opens: of a replica with other keys, or forged. */
-  readonly onUnreadable: () => void
 }
 
 export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
   const { log, codec, now, onUnreadable } = options
   const mirror = createMirror(now)
+  const open = createOpener({ codec, mirror, now, onUnreadable })
   /** Messages that cannot be delivered before the log has been read. */
   const waiting = new Map<EventId, WaitingBroadcast>()
   /** Identifier up to which all is delivered; `undefined` until the whole log has been read. */
   let position: EventId | undefined
   let reading: Promise<void> | undefined
   let [hasRead, isAskedAgain, isBehind] = [false, false, false]
-
-  /** Opens an entry; `undefined` for what is known, too old, or not readable. */
-  function open({ id, sealed }: LoggedEvent): MirroredBroadcast | undefined {
-    const name = nameOf(sealed)
-    if (mirror.has(name)) return undefined
-    const sent = codec.open(sealed)
-    if (!sent) onUnreadable()
-    if (!sent || isOld(sent.sentAt, now())) return undefined
-    const { data, ...broadcast } = sent.broadcast
-    return { id, broadcast, bytes: bytesOf(id, broadcast.event, data), sentAt: sent.sentAt, name }
-  }
 
   function deliver(broadcast: MirroredBroadcast): void {
     if (mirror.has(broadcast.name)) return
@@ -179,14 +163,4 @@ export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
 
 function later(one: EventId, other: EventId): EventId {
   return isLater(other, one) ? other : one
-}
-
-/** Returns a name by which a broadcast is known again, also under another identifier. */
-function nameOf(sealed: Buffer): string {
-  return sha256(sealed.toString('latin1'))
-}
-
-/** Writes an event as in the HTML standard, section 9.2.5; JSON of one line has no line end. */
-function bytesOf(id: EventId, event: string, data: unknown): Uint8Array {
-  return Buffer.from(`event: ${event}\nid: ${id}\ndata: ${JSON.stringify(data)}\n\n`)
 }

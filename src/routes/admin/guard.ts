@@ -79,8 +79,7 @@ export function createAdminGuard({ token, broadcastToken, log }: AdminGuardOptio
     const { client } = operatorOf(c)
     const count = failures.get(client) ?? 0
     if (count >= MAX_FAILURES) return refuseGuesser(c, client)
-    const header = c.req.header('authorization') ?? ''
-    const given = /^Bearer +(.+)$/i.exec(header)?.[1] ?? ''
+    const given = tokenOf(c)
     const [isAdmin, isBroadcaster] = [isAdminToken(given), isBroadcastToken(given)]
     if (isAdmin) return undefined
     if (isBroadcaster) return openers.includes('BROADCAST_TOKEN') ? undefined : refuseBroadcaster(c)
@@ -88,6 +87,10 @@ export function createAdminGuard({ token, broadcastToken, log }: AdminGuardOptio
     if (given !== '') failures.set(client, count + 1)
     return refuseToken(c, openers.join(' or '))
   }
+}
+
+function tokenOf(c: NodeContext): string {
+  return /^Bearer +(.+)$/i.exec(c.req.header('authorization') ?? '')?.[1] ?? ''
 }
 
 /** Returns a comparison in constant time, by digests because `timingSafeEqual` needs equal lengths. */
