@@ -26,7 +26,8 @@ export function createLifeReads(options: RedisPortOptions): Store['readLives'] {
     const reasons = await readReasons(digests.filter((_, at) => leftMs[at] === ABSENT))
     return digests.map((digest, at): SessionLife => {
       const left = leftMs[at]
-      if (left === undefined || left === ABSENT) return { kind: 'ended', reason: reasons.get(digest) }
+      if (left === undefined || left === ABSENT)
+        return { kind: 'ended', reason: reasons.get(digest) }
       return { kind: 'alive', leftMs: left === ENDLESS ? Number.POSITIVE_INFINITY : left }
     })
   }
