@@ -58,25 +58,28 @@ export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
     options.onBroadcast(broadcast)
   }
 
-  /** Delivers a message whose predecessor is delivered, and those that waited for it. */
-  function deliverChain(first: WaitingBroadcast): void {
-    let next: WaitingBroadcast | undefined = first
-    while (next) {
-      waiting.delete(next.id)
-      position = next.id
-      deliver(next)
-      next = waiting.values().find(({ previous }) => previous === position)
-    }
+  /** Delivers the messages that waited for the one at the present position, and for each other. */
+  function deliverFollowing(): void {
+    const next = waiting.values().find(({ previous }) => previous === position)
+    if (!next) return
+    waiting.delete(next.id)
+    position = next.id
+    deliver(next)
+    deliverFollowing()
   }
 
   /** Delivers what was read, and what has waited since before the read and is not in the log any more. */
   function takeRead(found: readonly LoggedEvent[], waited: readonly WaitingBroadcast[]): void {
-    const last = [...found, ...waited].reduce((id, each) => later(id, each.id), BEFORE_ALL)
     const opened = found.flatMap((each) => open(each) ?? [])
-    position = later(position ?? BEFORE_ALL, last)
-    for (const { id } of waited) waiting.delete(id)
+    for (const { id } of [...found, ...waited]) {
+      position = later(position ?? BEFORE_ALL, id)
+      waiting.delete(id)
+    }
+    position ??= BEFORE_ALL
     const all = [...opened, ...waited].toSorted((a, b) => (isLater(a.id, b.id) ? 1 : -1))
     for (const each of all) deliver(each)
+    hasRead = true
+    deliverFollowing()
   }
 
   async function readMissed(): Promise<void> {
@@ -89,7 +92,6 @@ export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
         // Reads again where the numbering has begun anew meanwhile.
         if (from !== undefined && position === undefined) continue
         takeRead(found, waited)
-        hasRead = true
       } while (isAskedAgain || waiting.size > 0 || position === undefined)
       isBehind = false
     } catch {
@@ -119,12 +121,11 @@ export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
     if (!isEventId(event.id) || !isEventId(event.previous)) return
     const opened = open(event)
     if (!opened) return
-    const arrived = { ...opened, previous: event.previous }
+    keepWaiting({ ...opened, previous: event.previous })
     if (event.previous === position) {
-      deliverChain(arrived)
+      deliverFollowing()
       return
     }
-    keepWaiting(arrived)
     // An identifier of the past on a broadcast that is new tells that the log was lost.
     if (position !== undefined && !isLater(event.id, position)) position = undefined
     void startReading()

@@ -145,12 +145,13 @@ redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`
 
 /**
- * KEYS events · ARGV sealed ttlMs channel head middle tail maxEntries floorMs floorNumber. Appends an entry, removes what is
- * too old or too much, and publishes the entry with its identifier and the one before it, which Redis puts between the
- * parts of the message. Numbers after the floor where the log was lost and the clock set back; XTRIM by age would need Redis 6.2.
+ * KEYS events · ARGV sealed ttlMs channel head middle tail maxEntries floorMs floorNumber. Appends an entry after the floor,
+ * removes what is too old or too much (XTRIM by age needs Redis 6.2), and publishes both identifiers between the parts of the
+ * message. Deletes nothing of its own before it writes, because a full Redis would take the entry then (fault F06).
  */
 export const APPEND_EVENT = `${NOW}
-if redis.call('TYPE', KEYS[1]).ok ~= 'stream' then redis.call('DEL', KEYS[1]) end
+local kind = redis.call('TYPE', KEYS[1]).ok
+if kind ~= 'stream' and kind ~= 'none' then redis.call('DEL', KEYS[1]) end
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 local previous = last and last[1] or '0-0'
 local ms, number = string.match(previous, '^(%d+)-(%d+)$')
