@@ -212,7 +212,7 @@ test('every setting is tried here, free texts aside', () => {
   // Sentinels are tried in config/redis.test.ts, private keys in config/client-credentials.test.ts, exceptions from
   // proxies in config/proxies.test.ts, TLS of the internal listener in config/internal-tls.test.ts.
   const free = words`
-    REDIS_USERNAME REDIS_PASSWORD REDIS_SENTINEL_ADDRESSES ADMIN_TOKEN OIDC_CLIENT_SECRET
+    REDIS_USERNAME REDIS_PASSWORD REDIS_SENTINEL_ADDRESSES ADMIN_TOKEN BROADCAST_TOKEN OIDC_CLIENT_SECRET
     OIDC_CLIENT_PRIVATE_KEY OIDC_GROUPS_CLAIM OIDC_GROUPS_SEPARATOR OIDC_EMAIL_CLAIM NO_PROXY VESTIBULE_CONFIG ALLOWED_EMAILS
     ALLOWED_EMAIL_DOMAINS ALLOWED_GROUPS ALLOW_ANY_USER INTERNAL_TLS_CERT_FILE INTERNAL_TLS_KEY_FILE
     INTERNAL_TLS_CLIENT_CA_FILE
@@ -252,6 +252,14 @@ test('a port for both listeners is one problem, unless the system is to choose',
   ])
   expect(problemsWith({ INTERNAL_PORT: '4180' })).toHaveLength(1)
   expect(problemsWith({ PORT: '0', INTERNAL_PORT: '0' })).toEqual([])
+})
+
+test('one token for operators and for apps that broadcast is a problem, which does not tell it', () => {
+  expect(problemsWith({ ADMIN_TOKEN: SECRET, BROADCAST_TOKEN: SECRET })).toEqual([
+    'BROADCAST_TOKEN: is the same as ADMIN_TOKEN, so it would open all of /admin: make another one',
+  ])
+  expect(problemsWith({ ADMIN_TOKEN: SECRET, BROADCAST_TOKEN: `${SECRET}2` })).toEqual([])
+  expect(problemsWith({ ADMIN_TOKEN: '', BROADCAST_TOKEN: '' })).toEqual([])
 })
 
 test('nothing at all is told as what is missing', () => {
