@@ -54,6 +54,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   const { store, index, generations, codec, maxAgeMs } = options
 
   const readMetadata = createMetadataReader(options)
+  const isStored = (digest: string) => hasIdentity(store, digest)
 
   /** Takes a sign-in without a recorded generation as one before all others. */
   function isBefore({ generation = 0 }: Pick<SessionMetadata, 'generation'>, from: number) {
@@ -107,14 +108,6 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
     return ended
   }
 
-  /**
-   * Resolves with whether a session without metadata still has a record. A session that is being written needs no end,
-   * because its sign-in fails by its generation or began later.
-   */
-  async function hasIdentity(digest: string): Promise<boolean> {
-    return (await store.read(digest, ['identity'])).identity !== undefined
-  }
-
   async function endOld(digest: string, from: number, reason: EndReason): Promise<boolean> {
     const found = await readMetadata(digest)
     if (!isBefore(found.kind === 'known' ? found.metadata : {}, from)) return false
@@ -138,7 +131,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
         reason,
         (_, metadata) =>
           isBefore(metadata, from) && (user === undefined || metadata.owners.user === user),
-        hasIdentity,
+        isStored,
       )
     },
 
@@ -173,7 +166,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
           { kind: 'providerSession', id },
           'signed-out',
           async (other, metadata) => other !== digest && (await isOld(metadata)),
-          isLate ? hasIdentity : async () => true,
+          isLate ? isStored : async () => true,
         )
       }
       await endOne(digest, owners, 'signed-out')
@@ -184,6 +177,14 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       return codec.open(digest, 'identity', identity, { secret, realm }) !== undefined
     },
   }
+}
+
+/**
+ * Resolves with whether a session without metadata still has a record. A session that is being written needs no end,
+ * because its sign-in fails by its generation or began later.
+ */
+async function hasIdentity(store: Store, digest: string): Promise<boolean> {
+  return (await store.read(digest, ['identity'])).identity !== undefined
 }
 
 function ownersOf(found: FoundMetadata): Owners | undefined {
