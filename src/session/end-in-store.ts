@@ -54,12 +54,10 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   const { store, index, generations, codec, maxAgeMs } = options
 
   const readMetadata = createMetadataReader(options)
-  const isStored = (digest: string) => hasIdentity(store, digest)
 
   /** Takes a sign-in without a recorded generation as one before all others. */
-  function isBefore({ generation = 0 }: Pick<SessionMetadata, 'generation'>, from: number) {
-    return generation < from || generations.isAhead(generation)
-  }
+  const isBefore = ({ generation = 0 }: Pick<SessionMetadata, 'generation'>, from: number) =>
+    generation < from || generations.isAhead(generation)
 
   async function endOne(
     digest: string,
@@ -86,7 +84,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
     { kind, id }: Owner,
     reason: EndReason,
     isMeant: (digest: string, metadata: SessionMetadata) => boolean | Promise<boolean>,
-    isMissingMeant: (digest: string) => Promise<boolean>,
+    canBeMissing: boolean,
   ): Promise<number> {
     async function isEnding(digest: string, found: FoundMetadata): Promise<boolean> {
       switch (found.kind) {
@@ -95,7 +93,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
         case 'unreadable':
           return false
         case 'missing':
-          return isMissingMeant(digest)
+          return canBeMissing || hasIdentity(store, digest)
       }
     }
     let ended = 0
@@ -131,7 +129,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
         reason,
         (_, metadata) =>
           isBefore(metadata, from) && (user === undefined || metadata.owners.user === user),
-        isStored,
+        false,
       )
     },
 
@@ -166,7 +164,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
           { kind: 'providerSession', id },
           'signed-out',
           async (other, metadata) => other !== digest && (await isOld(metadata)),
-          isLate ? isStored : async () => true,
+          !isLate,
         )
       }
       await endOne(digest, owners, 'signed-out')

@@ -29,7 +29,10 @@ describe.for(['redis', 'hybrid'])('in %s mode the pages at every replica are tol
     const who = `person-${++people}`
     // Comes after earlier ends of everybody, because orders are told apart from sign-ins by Redis's clock.
     await redis.cli('DEL', 'vestibule:{generation}:oldest')
-    return { who, credential: await all[1].signIn(who, `${who} at work`) }
+    const credential = await all[1].signIn(who, `${who} at work`)
+    const begun = await all[1].sessions.currentGeneration()
+    await until('a later time', async () => (await all[1].sessions.currentGeneration()) > begun)
+    return { who, credential }
   }
   const toldAt = ({ told }: LoneReplica, credential: SessionCredential) =>
     told.ends.flatMap(([digest, reason]) => (digest === sessionDigest(credential) ? [reason] : []))

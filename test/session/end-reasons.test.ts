@@ -22,12 +22,14 @@ async function start() {
     isStoreAvailable: () => isStoreAvailable,
     now: () => given.STARTED_AT,
   })
-  const credential = await started.signIn(WHO, `${WHO} at work`)
+  const signIn: typeof started.signIn = (...given) => (started.elapse(1), started.signIn(...given))
+  const credential = await signIn(WHO, `${WHO} at work`)
   const digest = given.sessionDigest(credential)
   const found = await sessions.find(credential, given.REALM)
   if (!found) throw new Error('the session is not found')
   return {
     ...started,
+    signIn,
     endAsAtProvider,
     credential,
     who: WHO,
