@@ -56,9 +56,8 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   const readMetadata = createMetadataReader(options)
 
   /** Takes a sign-in without a recorded generation as one before all others. */
-  function isBefore({ generation = 0 }: Pick<SessionMetadata, 'generation'>, from: number) {
-    return generation < from || generations.isAhead(generation)
-  }
+  const isBefore = ({ generation = 0 }: Pick<SessionMetadata, 'generation'>, from: number) =>
+    generation < from || generations.isAhead(generation)
 
   async function endOne(
     digest: string,
@@ -85,7 +84,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
     { kind, id }: Owner,
     reason: EndReason,
     isMeant: (digest: string, metadata: SessionMetadata) => boolean | Promise<boolean>,
-    isMissingMeant: (digest: string) => Promise<boolean>,
+    canBeMissing: boolean,
   ): Promise<number> {
     async function isEnding(digest: string, found: FoundMetadata): Promise<boolean> {
       switch (found.kind) {
@@ -94,7 +93,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
         case 'unreadable':
           return false
         case 'missing':
-          return isMissingMeant(digest)
+          return canBeMissing || hasIdentity(store, digest)
       }
     }
     let ended = 0
@@ -105,14 +104,6 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       if (found.kind !== 'missing') ended++
     }
     return ended
-  }
-
-  /**
-   * Resolves with whether a session without metadata still has a record. A session that is being written needs no end,
-   * because its sign-in fails by its generation or began later.
-   */
-  async function hasIdentity(digest: string): Promise<boolean> {
-    return (await store.read(digest, ['identity'])).identity !== undefined
   }
 
   async function endOld(digest: string, from: number, reason: EndReason): Promise<boolean> {
@@ -138,7 +129,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
         reason,
         (_, metadata) =>
           isBefore(metadata, from) && (user === undefined || metadata.owners.user === user),
-        hasIdentity,
+        false,
       )
     },
 
@@ -173,7 +164,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
           { kind: 'providerSession', id },
           'signed-out',
           async (other, metadata) => other !== digest && (await isOld(metadata)),
-          isLate ? hasIdentity : async () => true,
+          !isLate,
         )
       }
       await endOne(digest, owners, 'signed-out')
@@ -184,6 +175,14 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       return codec.open(digest, 'identity', identity, { secret, realm }) !== undefined
     },
   }
+}
+
+/**
+ * Resolves with whether a session without metadata still has a record. A session that is being written needs no end,
+ * because its sign-in fails by its generation or began later.
+ */
+async function hasIdentity(store: Store, digest: string): Promise<boolean> {
+  return (await store.read(digest, ['identity'])).identity !== undefined
 }
 
 function ownersOf(found: FoundMetadata): Owners | undefined {

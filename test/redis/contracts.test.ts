@@ -9,6 +9,7 @@ import { describeDenyList } from '../store/contracts/deny-list.ts'
 import { describeEventLog } from '../store/contracts/event-log.ts'
 import { describeGenerations } from '../store/contracts/generations.ts'
 import { describeListing } from '../store/contracts/listing.ts'
+import { describeLives } from '../store/contracts/lives.ts'
 import { describeLocks } from '../store/contracts/locks.ts'
 import { describeOneTimeKeys } from '../store/contracts/one-time-keys.ts'
 import { describeReplacement } from '../store/contracts/replacement.ts'
@@ -87,6 +88,7 @@ describe.for(Object.entries(WAYS))('%s', ([name, reach]) => {
   describeDenyList(name, over('denyList'))
   describeListing(name, over('store'))
   describeEventLog(name, over('eventLog'))
+  describeLives(name, over('store'))
 })
 
 test('every key that is written has a TTL', async () => {
