@@ -134,6 +134,10 @@ describeWithRedis('what Redis is given', () => {
     expect((await first.check({ uri: '/once/' }, asBearer)).status).toBe(200)
     expect((await first.check({ uri: '/api/' }, asOwner)).status).toBe(200)
 
+    const data = 'what an operator tells somebody'
+    const told = { event: 'notice', data, user: zoe.sub, host: 'app.example.com' }
+    expect((await askAdmin(first, 'POST', 'broadcast', told)).status).toBe(202)
+
     const signedIn = withoutBackground(await bytes.dump())
     const [, id = '', secret = ''] =
       browser.cookies.find(steps.SESSION_COOKIE)?.value.split('.') ?? []
@@ -169,6 +173,7 @@ describeWithRedis('what Redis is given', () => {
         'server key as written': SERVER_KEY,
         'jti of a token': 'jti-of-a-program',
         'jti of a proof': 'jti-of-a-proof',
+        'data of a broadcast': data,
       } as Readonly<Record<string, string | Buffer>>,
       location: landed.location,
     }
@@ -187,7 +192,7 @@ describeWithRedis('what Redis is given', () => {
     for (const [what, secret] of Object.entries(secrets)) {
       expect(secret.length, what).toBeGreaterThan(7)
     }
-    expect(signedIn.size).toBe(9)
+    expect(signedIn.size).toBe(10)
     expect(told.length).toBeGreaterThan(15)
     const all = [bytesOf(signedIn), bytesOf(signedOut), Buffer.concat(told)]
     expect(all.map((each) => leaksIn(each, secrets))).toEqual([[], [], []])
@@ -212,19 +217,27 @@ describeWithRedis('what Redis is given', () => {
         .map((name) => name.replace(digest, 'session').replace(new RegExp(DIGEST), 'digest'))
         .toSorted()
     const markers = ['bearer', 'dpop', 'id-token', 'login'].map((kind) => `j:${kind}:{digest}`)
-    const inUse = ['p:{digest}', 'u:{digest}', '{session}:m', '{session}:s', '{session}:t']
+    const inUse = [
+      'p:{digest}',
+      'u:{digest}',
+      '{events}',
+      '{session}:m',
+      '{session}:s',
+      '{session}:t',
+    ]
     const ours = (names: readonly string[]) => names.map((name) => `vestibule:${name}`)
     expect(named(signedIn)).toEqual(ours([...markers, ...inUse]))
-    expect(named(signedOut)).toEqual(ours([...markers, '{session}:x']))
+    expect(named(signedOut)).toEqual(ours([...markers, '{events}', '{session}:x']))
     for (const [name, values] of signedIn) {
       if (/^vestibule:[pu]:/.test(name)) expect(values.map(String)).toEqual([digest])
     }
     const messages = told.map(String).filter((line) => line.includes('"PUBLISH"'))
     const heartbeat = /"PUBLISH" "(?:vestibule:0:events:[0-9a-f]+|vestibule:fleet)"/
     const published = messages.filter((line) => !heartbeat.test(line) && !SELF_TEST.test(line))
-    expect(published).toHaveLength(1)
-    expect(published[0]).toContain('"PUBLISH" "vestibule:0:events"')
-    expect(published[0]).toContain(digest)
+    expect(published).toHaveLength(2)
+    for (const each of published) expect(each).toContain('"PUBLISH" "vestibule:0:events"')
+    expect(published[0]).toContain('broadcast')
+    expect(published[1]).toContain(digest)
   })
 
   test('each of them is documented', async () => {

@@ -17,6 +17,12 @@ export async function openRedisBytes(redis: RunningRedis) {
     const type = await text.type(key)
     if (type === 'string') return [(await client.get(key)) as Buffer]
     if (type === 'zset') return client.zRange(key, 0, -1)
+    if (type === 'stream') {
+      const entries = (await client.xRange(key, '-', '+')) ?? []
+      return entries.flatMap(({ message }) =>
+        Object.values(message).map((each) => Buffer.from(each)),
+      )
+    }
     if (type === 'none') return undefined
     throw new Error(`${key} is a ${type}`)
   }
