@@ -58,16 +58,21 @@ const useOnce = async ({ state: one }: ObservedState, heard: ObservedState): Pro
   ).toBe(false)
   await one.denyList.add(digest, LONG_MS)
   expect((await other.denyList.list()).map(({ token }) => token)).toContain(digest)
+  const sealed = Buffer.from(digest)
+  const { id, previous } = await one.eventLog.append(sealed, '0-0')
+  expect(await other.eventLog.readAfter(previous)).toContainEqual({ id, sealed })
   await one.store.end(digest, LONG_MS, 'operator')
   await other.store.create(digest, records, LONG_MS)
   expect(await other.store.read(digest, ['identity'])).toEqual({})
   expect(await other.store.readLives([digest])).toEqual([{ kind: 'ended', reason: 'operator' }])
+  const named = [digest, sealed.toString('base64url')]
   const hasHeard = (type: string) =>
-    heard.messages.some(
-      (message) => message.type === type && JSON.stringify(message).includes(digest),
-    )
+    heard.messages.some((message) => {
+      const text = JSON.stringify(message)
+      return message.type === type && named.some((name) => text.includes(name))
+    })
   await until('the messages', () =>
-    ['evict', 'session-ended', 'token-denied'].every((type) => hasHeard(type)),
+    ['evict', 'session-ended', 'token-denied', 'broadcast'].every((type) => hasHeard(type)),
   )
 }
 
