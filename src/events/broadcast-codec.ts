@@ -37,7 +37,7 @@ export function createBroadcastCodec(ring: KeyRing, keyPrefix: string): Broadcas
     open(sealed) {
       const opened = ring.open(sealed, context)
       const { data } = content.safeParse(opened && parseJson(opened.toString()))
-      if (data?.data === undefined) return undefined
+      if (!data) return undefined
       const { at, ...broadcast } = data
       return { broadcast, sentAt: at }
     },

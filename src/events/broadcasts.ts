@@ -52,6 +52,10 @@ export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
   let reading: Promise<void> | undefined
   let [hasRead, isAskedAgain, isBehind] = [false, false, false]
 
+  function openAll(entries: readonly LoggedEvent[]): MirroredBroadcast[] {
+    return entries.flatMap((each) => open(each) ?? [])
+  }
+
   function deliver(broadcast: MirroredBroadcast): void {
     if (mirror.has(broadcast.name)) return
     mirror.add(broadcast)
@@ -70,7 +74,7 @@ export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
 
   /** Delivers what was read, and what has waited since before the read and is not in the log any more. */
   function takeRead(found: readonly LoggedEvent[], waited: readonly WaitingBroadcast[]): void {
-    const opened = found.flatMap((each) => open(each) ?? [])
+    const opened = openAll(found)
     for (const { id } of [...found, ...waited]) {
       position = later(position ?? BEFORE_ALL, id)
       waiting.delete(id)
@@ -89,9 +93,10 @@ export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
         const waited = [...waiting.values()]
         const from = position
         const found = await log.readAfter(from ?? BEFORE_ALL)
-        // Reads again where the numbering has begun anew meanwhile.
-        if (from !== undefined && position === undefined) continue
-        takeRead(found, waited)
+        const hasBegunAnew = from !== undefined && position === undefined
+        // Delivers what the lost log had, and reads the new one.
+        if (hasBegunAnew) for (const each of openAll(found)) deliver(each)
+        else takeRead(found, waited)
       } while (isAskedAgain || waiting.size > 0 || position === undefined)
       isBehind = false
     } catch {

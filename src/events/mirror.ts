@@ -31,39 +31,37 @@ export interface Mirror {
 const MAX_BYTES = 8 * 1024 * 1024
 
 export function createMirror(now: () => EpochMs): Mirror {
-  const held: MirroredBroadcast[] = []
-  const names = new Set<string>()
+  /** By name, in the order of delivery. */
+  const held = new Map<string, MirroredBroadcast>()
   let bytes = 0
   let latest = BEFORE_ALL
 
-  function isTooMuch([first]: readonly MirroredBroadcast[]): boolean {
-    if (first === undefined) return false
-    return held.length > MAX_LOGGED || bytes > MAX_BYTES || isOld(first.sentAt, now())
+  function isTooMuch(first: MirroredBroadcast): boolean {
+    return held.size > MAX_LOGGED || bytes > MAX_BYTES || isOld(first.sentAt, now())
   }
 
   function forgetOld(): void {
-    while (isTooMuch(held)) {
-      const first = held.shift()
-      if (!first) return
-      names.delete(first.name)
+    for (const first of held.values()) {
+      if (!isTooMuch(first)) return
+      held.delete(first.name)
       bytes -= first.bytes.length
     }
   }
 
   return {
-    has: (name) => names.has(name),
+    has: (name) => held.has(name),
     add(broadcast) {
-      held.push(broadcast)
-      names.add(broadcast.name)
+      held.set(broadcast.name, broadcast)
       bytes += broadcast.bytes.length
       latest = broadcast.id
       forgetOld()
     },
     after(id) {
       forgetOld()
+      const all = [...held.values()]
       // Searches by place first, because identifiers may begin anew when Redis has lost its data.
-      const at = held.findLastIndex((each) => each.id === id)
-      return at === -1 ? held.filter((each) => isLater(each.id, id)) : held.slice(at + 1)
+      const at = all.findLastIndex((each) => each.id === id)
+      return at === -1 ? all.filter((each) => isLater(each.id, id)) : all.slice(at + 1)
     },
     get latest() {
       return latest

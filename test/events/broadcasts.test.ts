@@ -79,6 +79,20 @@ describe('broadcasts', () => {
     expect([b.data(), b.state.reads]).toEqual([[1, 2, 3, 4], 2])
   })
 
+  test('that come while the log is read, and follow what it has, need no other read', async () => {
+    const [a, b] = await startBroadcastWorld().addReplicas('a', 'b')
+    for (const data of [1, 2]) await a.send(data)
+    b.lose(1)
+    b.holdReads()
+    b.hear()
+    await settle()
+    await a.send(3)
+    b.hear()
+    b.releaseReads()
+    await settle()
+    expect([b.data(), b.state.reads]).toEqual([[1, 2, 3], 1])
+  })
+
   test('a catch-up that is asked for during a read begins another', async () => {
     const [a, b] = await startBroadcastWorld().addReplicas('a', 'b')
     b.holdReads()
@@ -92,16 +106,31 @@ describe('broadcasts', () => {
     expect([b.data(), b.state.reads]).toEqual([[1], 2])
   })
 
-  test('one that the log has lost is delivered all the same', async () => {
+  test('one that the log has lost is delivered all the same, in its place', async () => {
     const world = startBroadcastWorld()
     const [a, b] = await world.addReplicas('a', 'b')
     await a.send(1)
     await a.send(2)
     b.lose(1)
     world.loseLog()
+    await a.send(3)
     b.hear()
     await settle()
-    expect(b.data()).toEqual([2])
+    expect(b.data()).toEqual([2, 3])
+  })
+
+  test('at most a thousand wait, the latest', async () => {
+    const world = startBroadcastWorld()
+    const [a, b] = await world.addReplicas('a', 'b')
+    b.state.isReadable = false
+    for (let count = 0; count < MAX_LOGGED + 5; count++) await a.send(count)
+    b.lose(1)
+    while (b.inbox.length > 0) b.hear()
+    await settle()
+    world.loseLog()
+    b.state.isReadable = true
+    await b.broadcasts.catchUp()
+    expect([b.data().length, b.data()[0]]).toEqual([MAX_LOGGED, 5])
   })
 
   test.for(['the next message', 'a catch-up'])(
@@ -299,6 +328,7 @@ describe('what does not open', () => {
     await b.broadcasts.catchUp()
     expect(b.data()).toEqual([1])
     world.elapse(LOGGED_MS)
+    expect(b.broadcasts.after('0-0')).toEqual([])
     b.broadcasts.receive({ ...event, id: `${world.now()}-0`, previous })
     await world.write(event.sealed)
     await b.broadcasts.catchUp()
@@ -352,10 +382,14 @@ describe('where Redis has lost its data', () => {
     },
   )
 
-  test('a log that begins anew during a read is read from its beginning', async () => {
+  test('a log that begins anew during a read is read from its beginning, after what the old one had', async () => {
     const world = startBroadcastWorld()
     const [a] = await world.addReplicas('a')
+    const [old] = await world.addReplicas('old')
     await a.send(1)
+    old.hear()
+    await old.send('missed')
+    a.lose()
     a.holdReads()
     void a.broadcasts.catchUp()
     await settle()
@@ -367,7 +401,7 @@ describe('where Redis has lost its data', () => {
     a.hear()
     a.releaseReads()
     await settle()
-    expect([a.data(), a.state.reads]).toEqual([[1, 2, 3], 2])
+    expect([a.data(), a.state.reads]).toEqual([[1, 'missed', 2, 3], 2])
   })
 })
 
