@@ -30,9 +30,9 @@ const post = (
   })
 
 /** Data whose JSON has exactly so many bytes. */
-const ofBytes = (bytes: number, letter = 'a') => {
-  const room = bytes - 2
-  return letter.repeat(Math.floor(room / Buffer.byteLength(letter))).padEnd(room, 'a')
+const ofBytes = (bytes: number, letter = 'a'): string => {
+  const letters = letter.repeat(Math.floor((bytes - 2) / Buffer.byteLength(letter)))
+  return letters + 'a'.repeat(bytes - 2 - Buffer.byteLength(letters))
 }
 const MAX = 4096
 
@@ -45,6 +45,7 @@ describe('POST /admin/broadcast', () => {
       data=1&user="alice"&host="app.example.com" data=1&host="app.localhost:8080"
       data=1&host="x.apps.example.com" data="${'a'.repeat(MAX - 2)}"
     `,
+    ['letters of two bytes, as many as fit', { data: ofBytes(MAX, 'ü') }],
     ['data with a member __proto__', { data: JSON.parse('{"__proto__":{"a":1}}') as unknown }],
     [
       'data that are deep',
