@@ -168,7 +168,8 @@ export function createStreams(options: StreamsOptions): Streams {
   function makeRoom(digest: string): boolean {
     const own = sessions.get(digest)?.streams
     const [oldest] = own ?? []
-    if (!own || !oldest || own.size < MAX_STREAMS_OF_SESSION) return streams.size < options.maxStreams
+    if (!own || !oldest || own.size < MAX_STREAMS_OF_SESSION)
+      return streams.size < options.maxStreams
     finish(oldest, 'surplus', retryBytes(spread(SURPLUS_RETRY)))
     return true
   }
@@ -209,7 +210,8 @@ export function createStreams(options: StreamsOptions): Streams {
     writer.settle()
     void inTurns(streamsOfSlot(ticks % COMMENT_TICKS), (stream) => write(stream, COMMENT_BYTES))
     watch.lookAtDue()
-    if (ticks % (options.isHearing() ? LOOK_TICKS : DEAF_LOOK_TICKS) === 0) watch.lookUnlessLooking()
+    if (ticks % (options.isHearing() ? LOOK_TICKS : DEAF_LOOK_TICKS) === 0)
+      watch.lookUnlessLooking()
     if (streams.size + leaving.size === 0) stop()
   }
 

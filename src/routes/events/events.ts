@@ -91,9 +91,7 @@ export function createEvents(options: EventsOptions) {
       login_url: addresses.login(site, addresses.landing(site)),
       ...(reason && { reason }),
     }
-    return json(401, body, requestIdOf(raw), [
-      ['WWW-Authenticate', `Bearer realm="${site.host}"`],
-    ])
+    return json(401, body, requestIdOf(raw), [['WWW-Authenticate', `Bearer realm="${site.host}"`]])
   }
 
   return { events, eventsPreflight: crossOrigin.preflight, shareEvents: crossOrigin.share }
