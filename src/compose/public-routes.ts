@@ -91,7 +91,7 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
     needsContinuePage: settings.COOKIE_SAMESITE === 'strict',
     onFromElsewhere: createSecondReplicaLog(log, config.mode),
   })
-  const logout = createLogout({
+  const { signOutHere, ...logout } = createLogout({
     addresses,
     cookies,
     writePage,
@@ -118,7 +118,14 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
       clientId: settings.OIDC_CLIENT_ID,
     }),
   })
-  const me = createMe({ addresses, cookies, sessions, realmOf })
+  const me = createMe({
+    addresses,
+    cookies,
+    sessions,
+    realmOf,
+    idleTimeoutMs: settings.SESSION_IDLE_TIMEOUT.ms,
+    now,
+  })
   const events = createEvents({
     addresses,
     cookies,
@@ -138,6 +145,7 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
     now,
     log,
     metrics,
+    signOutHere,
   })
   const clientScript = createClientScript()
   const refuse = createRefusals({ addresses, writePage, log, metrics, clientOf: () => undefined })

@@ -13,6 +13,7 @@ import { createSessionFinder, type SessionFinder } from './find-session.ts'
 import { renewalOf } from './kept-tokens.ts'
 import { createListSessions, type ListSessions } from './list-sessions.ts'
 import type { OutageAssertions } from './outage-assertion.ts'
+import { createOwnSessions, type OwnSessions } from './own-sessions.ts'
 import { type SessionCodec, type SessionMetadata, sessionDigest, type Tokens } from './records.ts'
 import type { SessionCache } from './session-cache.ts'
 import { createSessionLimit } from './session-limit.ts'
@@ -36,6 +37,7 @@ export interface Sessions extends Omit<SessionFinder, 'keep'>, SessionEnder {
    */
   open(newSession: NewSession): Promise<string>
   readonly list: ListSessions
+  readonly own: OwnSessions
 }
 
 export interface SessionsOptions {
@@ -151,6 +153,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     currentGeneration: () => generations.current(),
 
     list: createListSessions(options),
+    own: createOwnSessions({ ...options, ender }),
   }
 }
 
