@@ -49,7 +49,7 @@ export function createMe(options: MeOptions) {
       credential &&
       credential !== 'ambiguous' &&
       (await sessions.find(credential, realmOf(site.host), { standIn, isUse: isUse(c) }))
-    const left = found && (await leftMs(found))
+    const left = found ? await leftMs(found) : undefined
     if (found && left !== undefined) {
       const facts = {
         expires_in: Math.max(0, Math.floor(left / 1000)),

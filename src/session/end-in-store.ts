@@ -4,6 +4,7 @@ import { OutageError } from '../errors.ts'
 import type { Generations, Moment } from '../store/generations.ts'
 import type { Owner, Owners, SessionsByOwner } from '../store/sessions-by-owner.ts'
 import type { Store } from '../store/store.ts'
+import { createEndOthers, type EndOthers } from './end-others.ts'
 import { createMetadataReader, type FoundMetadata } from './found-metadata.ts'
 import { inPortions } from './in-portions.ts'
 import type { SessionCodec, SessionMetadata } from './records.ts'
@@ -20,8 +21,7 @@ export interface StoreEnder {
   /** Ends an owner's sessions, or with `user` only those of this user. */
   endAllOf(owner: Owner, order: Order, user?: string): Promise<number>
   endAll(order: Order): Promise<number>
-  /** Ends the sessions of a user but `kept`, and none that begins after the order. */
-  endOthersOf(user: string, kept: string, order: Order): Promise<EndedOthers>
+  readonly endOthersOf: EndOthers
   /** Ends the session and all others of the same provider session. */
   endTogether(digest: string, asked: Moment, when: 'at once' | 'late'): Promise<void>
   /** Resolves with whether the session exists and this credential opens it. */
@@ -32,12 +32,6 @@ export interface StoreEnder {
 export interface Order {
   readonly asked: Moment
   readonly reason: EndReason
-}
-
-/** Number of sessions that have ended, and the first failure where some may not have. */
-export interface EndedOthers {
-  readonly count: number
-  readonly failure?: unknown
 }
 
 export interface StoreEnderOptions {
@@ -130,27 +124,6 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
     return true
   }
 
-  /** Ends a session of this user; leaves a tombstone where it is being written, because its sign-in began before. */
-  async function endIfTheirs(
-    digest: string,
-    { user, from, reason }: { user: string; from: number; reason: EndReason },
-  ): Promise<boolean> {
-    const found = await readMetadata(digest)
-    switch (found.kind) {
-      case 'unreadable':
-        return false
-      case 'missing':
-        await endOne(digest, { user }, reason)
-        return false
-      case 'known': {
-        const { metadata } = found
-        if (metadata.owners.user !== user || !isBefore(metadata, from)) return false
-        await endOne(digest, metadata.owners, reason)
-        return true
-      }
-    }
-  }
-
   return {
     async end(digest, reason) {
       const found = await readMetadata(digest)
@@ -181,20 +154,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       return ended.size
     },
 
-    /** Advances no generation, because the session that is kept began before the order and would end with its refresh. */
-    async endOthersOf(user, kept, { asked, reason }) {
-      const from = await generations.from(asked)
-      const others = (await index.list('user', user)).filter((digest) => digest !== kept)
-      const failures: unknown[] = []
-      const areEnded = await inPortions(others, (digest) =>
-        endIfTheirs(digest, { user, from, reason }).catch((cause: unknown) => {
-          failures.push(cause)
-          return false
-        }),
-      )
-      const count = areEnded.filter(Boolean).length
-      return failures.length === 0 ? { count } : { count, failure: failures[0] }
-    },
+    endOthersOf: createEndOthers({ index, generations, readMetadata, isBefore, endOne }),
 
     /**
      * Ends the other sessions first, because a retry needs this one's record to find them. Spares sessions begun since,

@@ -4,7 +4,8 @@ import { OutageError } from '../errors.ts'
 import type { Generations, Moment } from '../store/generations.ts'
 import type { Owner, Owners, SessionsByOwner } from '../store/sessions-by-owner.ts'
 import type { Store } from '../store/store.ts'
-import { createStoreEnder, type EndedOthers, type Order } from './end-in-store.ts'
+import { createStoreEnder, type Order } from './end-in-store.ts'
+import type { EndedOthers } from './end-others.ts'
 import { type SessionCodec, sessionDigest } from './records.ts'
 import { createRevocations, type Revocations } from './revocations.ts'
 import type { SessionCache } from './session-cache.ts'
@@ -94,8 +95,8 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
   function defer(digest: string, reason: EndReason, apply: () => Promise<unknown>): Ending {
     revocations.defer(digest, reason, apply)
     sessionCache.evict(digest)
-    options.onEnded(digest, reason)
     options.announceEnded(digest, reason)
+    options.onEnded(digest, reason)
     return 'pending'
   }
 

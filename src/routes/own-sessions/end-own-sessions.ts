@@ -17,7 +17,7 @@ import type { Notices } from './notices.ts'
 export interface EndOwnSessionsOptions {
   readonly addresses: Addresses
   readonly cookies: Pick<Cookies, 'readOutage'>
-  readonly sessions: Pick<Sessions, "own">
+  readonly sessions: Pick<Sessions, 'own'>
   readonly writePage: PageWriter
   readonly log: Log
   readonly metrics: Pick<Metrics, 'sessionsEndedByUser'>
