@@ -120,7 +120,7 @@ describe('a session', () => {
     ['has a tombstone ends with its reason', 'operator', ['session-ended operator'], 2],
     ['cannot be looked up goes on', 'away', [], 2],
   ] as const)('whose end by idleness has come and that %s', async ([, found, told]) => {
-    const made = makeStreams({ idleTimeoutMs: 30_000 })
+    const made = makeStreams({ idleTimeoutMs: 10_000 })
     made.lives.set('a', { kind: 'alive', leftMs: 20_000 })
     const client = made.connect()
     await made.pass(20)
@@ -185,6 +185,13 @@ describe('a session', () => {
     reading.resolve()
     await Promise.all(looks)
     expect(reads).toBe(2)
+  })
+
+  test('is not looked up any more when its pages have gone', async () => {
+    const made = makeStreams()
+    made.leave(made.connect())
+    await made.streams.look()
+    expect(made.asked).toEqual([])
   })
 
   test('is one of many that are asked in portions', async () => {

@@ -43,10 +43,12 @@ describe('a broadcast', () => {
     const [slow, other] = [made.connect({ isReading: false }), made.connect()]
     const ids = Array.from({ length: 40 }, () => made.broadcast({}, 4096).id)
     await settle(8)
+    for (let count = 0; count < 40; count++) ids.push(made.broadcast({}, 4096).id)
+    await settle(16)
     expect(other.ids()).toEqual(ids)
     expect([slow.state(), slow.ids().length]).toEqual(['open', 4])
     slow.read(true)
-    await settle(8)
+    await settle(16)
     expect(slow.ids()).toEqual(ids)
   })
 
@@ -90,6 +92,17 @@ describe('a client that comes back', () => {
     client.read(true)
     await settle(8)
     expect(client.ids()).toEqual(made.mirror.held.map(({ id }) => id))
+  })
+
+  test('and leaves meanwhile is written nothing more', async () => {
+    const made = makeStreams()
+    for (let count = 0; count < 20; count++) made.hold({}, 4096)
+    const client = made.connect({ lastEventId: '0-0', isReading: false })
+    await settle()
+    made.leave(client)
+    client.read(true)
+    await settle()
+    expect(client.ids()).toHaveLength(4)
   })
 
   test('and takes nothing for half a minute is cut off', async () => {
