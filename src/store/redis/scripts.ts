@@ -22,12 +22,19 @@ return 'replaced'`
 
 /**
  * KEYS s t m l x · ARGV tombstoneMs reason channel message. Deletes first, because a full Redis allows writes after that (fault
- * F06) and a replica refuses it, which it would not a bare PUBLISH (F09).
+ * F06) and a replica refuses it, which it would not a bare PUBLISH (F09). The reason of the first end stays.
  */
 export const END = `
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
-redis.call('SET', KEYS[5], ARGV[2], 'PX', ARGV[1])
+if not redis.call('SET', KEYS[5], ARGV[2], 'PX', ARGV[1], 'NX') and redis.call('PTTL', KEYS[5]) < tonumber(ARGV[1]) then
+  redis.call('PEXPIRE', KEYS[5], ARGV[1])
+end
 return redis.call('PUBLISH', ARGV[3], ARGV[4])`
+
+/** KEYS x. Returns the beginning of a tombstone, and nil for none or a value of another type (threat A91). */
+export const TOMBSTONE = `
+local reason = redis.pcall('GET', KEYS[1])
+return type(reason) == 'string' and string.sub(reason, 1, 32)`
 
 /** KEYS key · ARGV value ttlMs. Does `SET NX GET` for Redis before 7.0; returns the value that was there before. */
 export const SET_IF_ABSENT = `
