@@ -6,17 +6,18 @@ export function createMemoryEventLog(now: () => number = Date.now): EventLog {
   let entries: readonly LoggedEvent[] = []
   let last: EventId = BEFORE_ALL
 
-  function nextId(): EventId {
+  function nextId(floor: EventId): EventId {
     const id = `${now()}-0`
-    if (isLater(id, last)) return id
-    const [ms = 0, number = 0] = last.split('-').map(Number)
+    const atLeast = isLater(floor, last) ? floor : last
+    if (isLater(id, atLeast)) return id
+    const [ms = 0, number = 0] = atLeast.split('-').map(Number)
     return `${ms}-${number + 1}`
   }
 
   return {
-    async append(sealed) {
+    async append(sealed, floor) {
       const previous = last
-      last = nextId()
+      last = nextId(floor)
       const oldest = `${now() - LOGGED_MS}-0`
       entries = [...entries, { id: last, sealed }]
         .filter(({ id }) => isLater(id, oldest))
