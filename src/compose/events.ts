@@ -38,7 +38,6 @@ export function composeEvents({ config, metrics, now, ring, state }: ComposeEven
     idleTimeoutMs: settings.SESSION_IDLE_TIMEOUT.ms,
     isHearing: () => state.backplane.subscription !== undefined,
     now,
-    onOpened: () => undefined,
     onRefused: () => metrics.streamRefused(),
     onClosed: (reason) => metrics.streamClosed(reason),
     onSent: (kind, count) => metrics.eventsSent(kind, count),
