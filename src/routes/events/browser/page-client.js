@@ -177,7 +177,9 @@
     isOver = isEnd
     if (isEnd) stop()
     const event = new CustomEvent(`vestibule:${name}`, { detail, cancelable: isEnd })
-    if (dispatchEvent(event) && isEnd) location.reload()
+    // A sign-out of this page, and its way to the provider, comes before a reload, which would sign in again.
+    const waitMs = /** @type {{ reason?: string }} */ (detail)?.reason === 'signed-out' ? 3e3 : 0
+    if (dispatchEvent(event) && isEnd) setTimeout(() => location.reload(), waitMs)
   }
 
   addEventListener('pagehide', stop)
