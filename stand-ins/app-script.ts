@@ -24,6 +24,7 @@ sessionStorage.removeItem('ended')
 addEventListener('vestibule:session-ended', ({ detail }) => {
   sessionStorage.setItem('ended', detail.reason)
   say('Your session has ended: ' + ENDS[detail.reason] + '.')
+  byId('session').hidden = true
 })
 
 addEventListener('vestibule:notice', ({ detail }) => {

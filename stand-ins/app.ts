@@ -93,13 +93,13 @@ const visitorPage = (context: AppContext) => {
   return page(
     'Protected application',
     html`<h1>${name ? html`Hello, ${name}` : html`Hello, whoever you are`}</h1>
+<p id="banner" class="banner" role="alert" hidden></p>
 <p class="soft">This application has no sign-in of its own. It believes the headers that came with <code>${method} ${url}</code>.</p>
 <dl>
 <dt class="soft">User</dt><dd>${given('user') || '–'}</dd>
 <dt class="soft">E-mail</dt><dd>${given('email') || '–'}</dd>
 <dt class="soft">Groups</dt><dd>${given('groups') || '–'}</dd>
 </dl>
-<p id="banner" class="banner" role="alert" hidden></p>
 <p id="session" hidden>Your session ends in <span id="time-left"></span>. <a href="/oauth2/sessions">All your sessions</a></p>
 <form class="actions" method="post" action="/oauth2/logout"><button class="main">Sign out</button></form>
 <h2>Notices</h2>

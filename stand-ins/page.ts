@@ -27,6 +27,8 @@ ul.choices { list-style: none; margin: 1rem 0; padding: 0; display: grid; gap: .
 ul.choices button { width: 100%; text-align: left }
 .actions { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0 }
 .banner { padding: .6rem 1rem; border-left: .3rem solid var(--accent); background: var(--paper) }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; margin: 1rem 0 }
+dd { margin: 0; overflow-wrap: anywhere }
 #notices { margin: 0; padding: 0; list-style: none; overflow-wrap: anywhere }
 .scroll { overflow-x: auto }
 table { width: 100%; border-collapse: collapse; font-size: .9rem }
