@@ -6,8 +6,8 @@ import {
   type LoggedEvent,
   MAX_LOGGED,
 } from '../store/event-log.ts'
+import { createEntryOpener, type EntryOpenerOptions } from './entry-opener.ts'
 import { createMirror, type HeldBroadcast, type MirroredBroadcast } from './mirror.ts'
-import { createOpener, type OpenerOptions } from './opener.ts'
 
 /** Broadcast as it was published, not opened yet. */
 export type PublishedEvent = AppendedEvent & LoggedEvent
@@ -35,7 +35,7 @@ export interface Broadcasts {
   readonly isBehind: boolean
 }
 
-export interface BroadcastsOptions extends Omit<OpenerOptions, 'mirror'> {
+export interface BroadcastsOptions extends Omit<EntryOpenerOptions, 'mirror'> {
   readonly log: EventLog
   /** Called for each new broadcast, in order. */
   readonly onBroadcast: (held: HeldBroadcast) => void
@@ -44,7 +44,7 @@ export interface BroadcastsOptions extends Omit<OpenerOptions, 'mirror'> {
 export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
   const { log, codec, now, onUnreadable } = options
   const mirror = createMirror(now)
-  const open = createOpener({ codec, mirror, now, onUnreadable })
+  const open = createEntryOpener({ codec, mirror, now, onUnreadable })
   /** Messages that cannot be delivered before the log has been read. */
   const waiting = new Map<EventId, WaitingBroadcast>()
   /** Identifier up to which all is delivered; `undefined` until the whole log has been read. */

@@ -6,6 +6,11 @@ export function createMemoryEventLog(now: () => number = Date.now): EventLog {
   let entries: readonly LoggedEvent[] = []
   let last: EventId = BEFORE_ALL
 
+  function recent(): readonly LoggedEvent[] {
+    const oldest = `${now() - LOGGED_MS}-0`
+    return entries.filter(({ id }) => isLater(id, oldest))
+  }
+
   function nextId(floor: EventId): EventId {
     const id = `${now()}-0`
     const atLeast = isLater(floor, last) ? floor : last
@@ -18,14 +23,11 @@ export function createMemoryEventLog(now: () => number = Date.now): EventLog {
     async append(sealed, floor) {
       const previous = last
       last = nextId(floor)
-      const oldest = `${now() - LOGGED_MS}-0`
-      entries = [...entries, { id: last, sealed }]
-        .filter(({ id }) => isLater(id, oldest))
-        .slice(-MAX_LOGGED)
+      entries = [...recent(), { id: last, sealed }].slice(-MAX_LOGGED)
       return { id: last, previous }
     },
     async readAfter(id) {
-      return entries.filter((entry) => isLater(entry.id, id))
+      return recent().filter((entry) => isLater(entry.id, id))
     },
   }
 }

@@ -5,7 +5,7 @@ import type { LoggedEvent } from '../store/event-log.ts'
 import type { BroadcastCodec } from './broadcast-codec.ts'
 import { isOld, type Mirror, type MirroredBroadcast } from './mirror.ts'
 
-export interface OpenerOptions {
+export interface EntryOpenerOptions {
   readonly codec: BroadcastCodec
   readonly mirror: Pick<Mirror, 'has'>
   readonly now: () => EpochMs
@@ -16,7 +16,12 @@ export interface OpenerOptions {
 /** Opens an entry of the log; `undefined` for what is known, too old, or not readable. */
 export type OpenEntry = (entry: LoggedEvent) => MirroredBroadcast | undefined
 
-export function createOpener({ codec, mirror, now, onUnreadable }: OpenerOptions): OpenEntry {
+export function createEntryOpener({
+  codec,
+  mirror,
+  now,
+  onUnreadable,
+}: EntryOpenerOptions): OpenEntry {
   return function openEntry({ id, sealed }) {
     const name = nameOf(sealed)
     if (mirror.has(name)) return undefined
