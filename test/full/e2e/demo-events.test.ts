@@ -89,13 +89,13 @@ describe.skipIf(missing)(`the demo${missing}`, () => {
   })
 
   test('changes a page whose session is ended at /oauth2/sessions in another browser', async () => {
-    const { curl, origin, profile } = demo()
+    const { curl, profile } = demo()
     const [phone, laptop] = [await profile(), await profile()]
     const [lost, here] = [await open(phone, 'bob'), await open(laptop, 'bob')]
     await untilShown(curl, 'Tea at four', [lost, here])
-    await here.goto(`${origin}/oauth2/sessions`)
-    await here.getByRole('button', { name: /others/i }).click()
-    await here.getByRole('button', { name: /end/i }).first().click()
+    await here.getByText('All your sessions').click()
+    await here.getByRole('link', { name: 'End all others' }).click()
+    await here.getByRole('button', { name: 'End all others' }).click()
     await lost.getByText('you ended it from another browser').waitFor()
     await Promise.all([phone.close(), laptop.close()])
   })
