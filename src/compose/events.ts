@@ -29,7 +29,9 @@ export function composeEvents({ config, metrics, now, ring, state }: ComposeEven
   const broadcasts = createBroadcasts({
     log: state.eventLog,
     codec: createBroadcastCodec(ring, settings.REDIS_KEY_PREFIX),
+    now,
     onBroadcast: (held) => streams.deliver(held),
+    onUnreadable: () => metrics.integrityFailure(),
   })
   const streams: Streams = createStreams({
     store: state.store,

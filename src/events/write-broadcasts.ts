@@ -1,6 +1,6 @@
 import { isMeantFor } from '../core/broadcast.ts'
 import { isLater } from '../core/event-id.ts'
-import type { Broadcasts, HeldBroadcast } from './broadcasts.ts'
+import type { HeldBroadcast } from './mirror.ts'
 import { inTurns } from './in-turns.ts'
 import { positionBytes } from './sse-text.ts'
 import type { Stream } from './stream.ts'

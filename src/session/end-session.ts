@@ -92,8 +92,8 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
   function defer(digest: string, reason: EndReason, apply: () => Promise<unknown>): Ending {
     revocations.defer(digest, reason, apply)
     sessionCache.evict(digest)
-    options.onEnded(digest, reason)
     options.announceEnded(digest, reason)
+    options.onEnded(digest, reason)
     return 'pending'
   }
 

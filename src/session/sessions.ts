@@ -7,6 +7,7 @@ import { AuthError, OutageError } from '../errors.ts'
 import type { Generations } from '../store/generations.ts'
 import type { SessionsByOwner } from '../store/sessions-by-owner.ts'
 import type { Store } from '../store/store.ts'
+import { createEndReasonOf, type EndReasonOf } from './end-reason-of.ts'
 import { createSessionEnder, type SessionEnder } from './end-session.ts'
 import { createExtendIdle } from './extend-idle.ts'
 import { createSessionFinder, type SessionFinder } from './find-session.ts'
@@ -36,6 +37,9 @@ export interface Sessions extends Omit<SessionFinder, 'keep'>, SessionEnder {
    */
   open(newSession: NewSession): Promise<string>
   readonly list: ListSessions
+  readonly endReasonOf: EndReasonOf
+  /** Reads what the store knows of each session; its answer about an idle session is when it ends unless it is used. */
+  readonly readLives: Store['readLives']
 }
 
 export interface SessionsOptions {
@@ -151,6 +155,8 @@ export function createSessions(options: SessionsOptions): Sessions {
     currentGeneration: () => generations.current(),
 
     list: createListSessions(options),
+    endReasonOf: createEndReasonOf({ store, revocations }),
+    readLives: (digests) => store.readLives(digests),
   }
 }
 

@@ -48,6 +48,8 @@ const UNLIMITED: ReadonlySet<unknown> = new Set([
   'token_denied',
   'token_expired',
   'token_not_denied',
+  'broadcast',
+  'broadcast_failed',
 ])
 
 const MAX_LINES = 10
