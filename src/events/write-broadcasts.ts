@@ -1,7 +1,8 @@
 import { isMeantFor } from '../core/broadcast.ts'
 import { isLater } from '../core/event-id.ts'
-import type { HeldBroadcast } from './mirror.ts'
+import type { Broadcasts } from './broadcasts.ts'
 import { inTurns } from './in-turns.ts'
+import type { HeldBroadcast } from './mirror.ts'
 import { positionBytes } from './sse-text.ts'
 import type { Stream } from './stream.ts'
 
