@@ -25,7 +25,14 @@ describe('a stream of events', () => {
     })
   })
   it('is 401 without', async () => {
-    for (const o of [{ cookie: undefined }, { method: 'HEAD' }, { method: 'OPTIONS', headers: { Origin: 'https://other.example.com' } }, { headers: { Origin: 'https://evil.example' } }, { headers: { Origin: 'https://other.example.com' }, cookie: undefined }, { headers: { 'Content-Length': '3' } }]) {
+    for (const o of [
+      { cookie: undefined },
+      { method: 'HEAD' },
+      { method: 'OPTIONS', headers: { Origin: 'https://other.example.com' } },
+      { headers: { Origin: 'https://evil.example' } },
+      { headers: { Origin: 'https://other.example.com' }, cookie: undefined },
+      { headers: { 'Content-Length': '3' } },
+    ]) {
       using client = await open(o)
       console.log(client.status, client.headers, client.text())
       client.close()
@@ -34,10 +41,15 @@ describe('a stream of events', () => {
   it('ends', async () => {
     const own = await party.vestibule.signIn('bob')
     using client = await open({ cookie: own })
-    const r = await fetch(`http://127.0.0.1:${party.vestibule.internalPort}/admin/sessions`, { headers: { authorization: `Bearer ${'a'.repeat(32)}` } })
-    const list = await r.json() as any
+    const r = await fetch(`http://127.0.0.1:${party.vestibule.internalPort}/admin/sessions`, {
+      headers: { authorization: `Bearer ${'a'.repeat(32)}` },
+    })
+    const list = (await r.json()) as any
     console.log(JSON.stringify(list))
-    const d = await fetch(`http://127.0.0.1:${party.vestibule.internalPort}/admin/sessions`, { method: 'DELETE', headers: { authorization: `Bearer ${'a'.repeat(32)}` } })
+    const d = await fetch(
+      `http://127.0.0.1:${party.vestibule.internalPort}/admin/sessions?all=true`,
+      { method: 'DELETE', headers: { authorization: `Bearer ${'a'.repeat(32)}` } },
+    )
     console.log(d.status, await d.text())
     console.log(await client.ended, client.text())
     using again = await open({ cookie: own })

@@ -8,11 +8,11 @@ import type { NodeContext } from '../../http/request.ts'
 /** Pages that may read the events of a session: those of the address's own origin and of protected hosts. */
 export interface CrossOrigin {
   /** Returns the site of the page that asks. Throws `AuthError` `foreign_origin` for any other page. */
-  pageOf(raw: IncomingMessage, site: Site): Site
+  readonly pageOf: (raw: IncomingMessage, site: Site) => Site
   /** Lets the page read the answer, also where it is an error. */
-  share(c: NodeContext, next: Next): Promise<void>
+  readonly share: (c: NodeContext, next: Next) => Promise<void>
   /** Answers the preflight that a browser sends before a request with `Last-Event-ID`. */
-  preflight(c: NodeContext): Response
+  readonly preflight: (c: NodeContext) => Response
 }
 
 /** Bounds the time for which browsers remember a preflight's answer; Chromium takes at most two hours. */

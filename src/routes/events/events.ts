@@ -5,7 +5,7 @@ import { isEventId } from '../../core/event-id.ts'
 import type { SessionCredential } from '../../core/session.ts'
 import type { Site, Sites } from '../../core/site.ts'
 import { AuthError, invalidRequest } from '../../errors.ts'
-import type { StreamOptions, Streams } from '../../events/streams.ts'
+import type { OpenStreamOptions, Streams } from '../../events/streams.ts'
 import type { Addresses } from '../../http/addresses.ts'
 import { answer, type HeaderList, json } from '../../http/answers.ts'
 import type { Cookies } from '../../http/cookies.ts'
@@ -57,11 +57,11 @@ export function createEvents(options: EventsOptions) {
       session: found.session,
       host: page.host,
       lastEventId: lastEventIdOf(raw),
-      reasonFor: sessions.revocations.reasonFor,
+      reasonFor: (digest, session) => sessions.revocations.reasonFor(digest, session),
     })
   }
 
-  function openStream(c: NodeContext, wanted: Omit<StreamOptions, 'output'>): Response {
+  function openStream(c: NodeContext, wanted: Omit<OpenStreamOptions, 'output'>): Response {
     const { outgoing } = c.env
     let isOpen = false
     // Hono calls this before it returns, so nothing comes between finding the session and opening the stream.
