@@ -10,7 +10,7 @@ const SHORTLY = 'public, max-age=300, must-revalidate'
 
 /** Serves `GET BASE_PATH/client.js`, the script by which pages follow events; `?v=<version>` may be kept for good. */
 export function createClientScript() {
-  const script = withoutComments(readFileSync(SOURCE, 'utf8'))
+  const script = compacted(readFileSync(SOURCE, 'utf8'))
   const version = createHash('sha256').update(script).digest('hex').slice(0, 16)
   const tag = `"${version}"`
   return (c: NodeContext): Response => {
@@ -31,7 +31,10 @@ export function createClientScript() {
   }
 }
 
-/** Returns a script without indentation and without lines that are comments. */
-function withoutComments(source: string): string {
-  return source.replaceAll(/^\s*(?:\/\/|\/?\*).*\n/gm, '').replaceAll(/^\s+/gm, '')
+/** Returns the script without comments, indentation and spaces around operators; none of its texts has such spaces. */
+function compacted(source: string): string {
+  return source
+    .replaceAll(/^\s*(?:\/\/|\/?\*).*\n/gm, '')
+    .replaceAll(/^\s+/gm, '')
+    .replaceAll(/ ?([=<>!&|?:{},*+/-]+) ?/g, '$1')
 }

@@ -13,13 +13,15 @@
 
   /** @typedef {{ name: string, id?: string | undefined, detail: unknown }} PageEvent */
   /** @typedef {Record<string, string> & { event?: string, data?: string, id?: string, retry?: string }} Fields */
-  /** @typedef {{ ask?: string, at?: string, from?: string, event?: PageEvent }} Message */
+  /** @typedef {{ ask?: string, at?: string | false, from?: string, event?: PageEvent }} Message */
 
   const { compare } = new Intl.Collator('en', { numeric: true })
-  // Last broadcast at which this page was; empty before its first stream. A page that never had one is left alone.
+  // Last broadcast that this page has received, or at which it began; empty before.
   let last = ''
   // Last broadcast of the connection, which is before `last` while it catches up for another page.
   let reached = ''
+  // Whether there was a session; a page that never had one is left alone.
+  let isKnown = false
   let isOver = false
   let retryMs = 3e3
   let failures = 0
@@ -74,21 +76,31 @@
   }
 
   /** @param {MessageEvent<Message>} message */
-  function hear({ data: { ask, at, from, event } }) {
-    if (attempt) {
-      if (ask === undefined) return
-      last ||= ask
-      if (ask && compare(ask, reached) < 0) {
-        reached = ask
-        wake(0)
-      } else wake()
-      post({ at: last })
-    } else if (ask === undefined) {
-      heardAt = Date.now()
-      last ||= at ?? ''
-      if (event) take(event)
-      if (from && compare(from, last) > 0) post({ ask: last })
-    }
+  function hear({ data }) {
+    if (data.ask === undefined) learn(data)
+    else if (attempt) answer(data.ask)
+  }
+
+  /** @param {Message} message */
+  function learn({ at, from, event }) {
+    if (attempt) return
+    heardAt = Date.now()
+    isKnown ||= typeof at === 'string'
+    last ||= at || ''
+    if (event) take(event)
+    // The connection began after what this page has received, so something may be missing.
+    if (from && compare(from, last) > 0) post({ ask: last })
+  }
+
+  /** @param {string} ask */
+  function answer(ask) {
+    isKnown ||= ask !== ''
+    // Reads again from where the other page is.
+    if (ask && compare(ask, reached) < 0) {
+      reached = ask
+      wake(0)
+    } else wake()
+    post({ at: isKnown && last })
   }
 
   /** @param {AbortSignal} signal */
@@ -124,27 +136,34 @@
     })
     const { status, headers, body } = response
     if (status === 401) {
-      if (!last) return 2e9
+      // Asks again only when a page is loaded or shown.
+      if (!isKnown) return Infinity
       /** @type {{ reason?: string }} */
       const { reason = 'expired' } = await response.json().catch(() => ({}))
-      dispatch({ event: 'session-ended', data: JSON.stringify({ reason }) })
+      share({ name: 'session-ended', detail: { reason } })
     }
-    if (!body || !headers.get('content-type')?.includes('event-stream'))
-      return Number(headers.get('retry-after')) * 1e3 || 0
+    if (body && headers.get('content-type')?.startsWith('text/event-stream')) await read(body)
+    return Number(headers.get('retry-after')) * 1e3 || 0
+  }
+
+  /** @param {ReadableStream<Uint8Array<ArrayBuffer>>} body */
+  async function read(body) {
+    isKnown = true
+    post({ at: last })
     const reader = body.pipeThrough(new TextDecoderStream()).getReader()
     let rest = ''
     /** @type {Fields} */
     let fields = {}
     for (;;) {
       const { value, done } = await reader.read()
-      if (done) return 0
+      if (done) return
       heardAt = Date.now()
       failures = 0
-      // A carriage return at the end may be the half of a line's end.
+      // A carriage return at the end may be half of an end of line.
       const lines = (rest + value).split(/\r\n|\n|\r(?!$)/)
       rest = lines.pop() ?? ''
       for (const line of lines) {
-        const [name = '', text = ''] = line.split(/: ?(.*)/s)
+        const [name = '', text = ''] = line.split(/:\x20?(.*)/s)
         if (!line) {
           dispatch(fields)
           fields = {}
@@ -156,23 +175,26 @@
 
   /** @param {Fields} fields */
   function dispatch({ event, data, id, retry }) {
-    if (Number(retry) > 0) retryMs = Number(retry)
+    retryMs = Number(retry) || retryMs
     if (id) reached = id
-    if (event && data) {
-      /** @type {PageEvent} */
-      const message = { name: event, id, detail: JSON.parse(data) }
-      post({ event: message })
-      take(message)
-    } else if (id) {
+    if (event && data) share({ name: event, id, detail: JSON.parse(data) })
+    else if (id) {
       last ||= id
       post({ at: id, from: id })
     }
   }
 
   /** @param {PageEvent} event */
+  function share(event) {
+    post({ event })
+    take(event)
+  }
+
+  /** @param {PageEvent} event */
   function take({ name, id, detail }) {
     const isEnd = name === 'session-ended'
-    if ((isEnd && !last) || (id && compare(id, last) <= 0)) return
+    if ((isEnd && !isKnown) || (id && compare(id, last) <= 0)) return
+    isKnown = true
     last = id || last
     isOver = isEnd
     if (isEnd) stop()
