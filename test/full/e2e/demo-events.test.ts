@@ -19,17 +19,25 @@ async function startDemo() {
   const origin = /guards this application: (\S+)/.exec(demo.output())?.[1] ?? ''
   const commands = demo.output().split('from the command line\n')[1]?.split('\n\n')[0] ?? ''
   const [curl = '', vestibule = ''] = commands.split(/\n(?= {2}BROADCAST_TOKEN)/)
+  const [, internalUrl = ''] = /--url=(\S+)/.exec(vestibule) ?? []
+  const [, token = ''] = /BROADCAST_TOKEN=(\S+)/.exec(vestibule) ?? []
   const kept = stack.move()
   return {
     origin,
     curl,
     vestibule,
+    /** Turns an example of the page into one for this demo. */
+    here: (example: string) =>
+      `export BROADCAST_TOKEN=${token}\n${example
+        .replace('http://vestibule:4181', internalUrl)
+        .replace('--host=app.example.com', `--host=${new URL(origin).host} --url=${internalUrl}`)}`,
     profile: () => browser.newContext(),
     [Symbol.asyncDispose]: () => kept.disposeAsync(),
   }
 }
 
-const run = (command: string) => execFileSync('sh', ['-ec', command], { encoding: 'utf8', stdio: 'pipe' })
+const run = (command: string) =>
+  execFileSync('sh', ['-ec', command], { encoding: 'utf8', stdio: 'pipe' })
 
 /** The examples of the page about connected clients in one language. */
 const examples = (language: string): readonly string[] => {
@@ -101,7 +109,7 @@ describe.skipIf(missing)(`the demo${missing}`, () => {
   })
 
   test('runs the examples of the page about connected clients', async () => {
-    const { curl, origin, profile } = demo()
+    const { here, origin, profile } = demo()
     const context = await profile()
     await (await open(context, 'alice')).close()
     const [html = ''] = examples('html')
@@ -119,11 +127,16 @@ describe.skipIf(missing)(`the demo${missing}`, () => {
     const first = await show(html + script(ended) + script(timeLeft))
     const second = await show(`<p id="notice"></p>${script(plain)}`)
     await first.waitForFunction('endsAtMs > Date.now()')
-    await vi.waitFor(async () => {
-      run(curl)
-      for (const page of [first, second])
-        expect(await page.locator('#notice').innerText()).toBe('Tea at four')
-    }, 30_000)
+    for (const [command = '', text] of [
+      [examples('sh')[0], 'Tea at four'],
+      [examples('sh')[1], 'Maintenance at ten'],
+    ]) {
+      await vi.waitFor(async () => {
+        run(here(command))
+        for (const page of [first, second])
+          expect(await page.locator('#notice').innerText()).toBe(text)
+      }, 30_000)
+    }
     await Promise.all([
       first.evaluate("fetch('/oauth2/logout?local=true', { method: 'POST' })"),
       first.getByText('Signed out (signed-out). Save your text').waitFor(),
