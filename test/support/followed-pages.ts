@@ -99,6 +99,8 @@ export async function startFollowedPages(
     second,
     loads,
     signIn: async (context: BrowserContext, sub = 'alice'): Promise<void> => {
+      // The provider would sign in whom it knows without asking.
+      await context.clearCookies()
       const page = await context.newPage()
       await page.goto(`${app}/signed-in`)
       await page.locator(`button[value="${sub}"]`).click()

@@ -93,11 +93,12 @@ describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
     for (const [at] of tabs.entries()) expect(world.loads.get(`/public/ends?${at}`)).toBe(2)
   })
 
-  test('protected pages come to the sign-in when their session has ended', async () => {
+  test('a protected page whose session has ended is loaded by way of the sign-in', async () => {
     const tabs = await openTabs('/ends/', 2)
     await untilAllHear(tabs, 'ready')
     await world.endAll()
-    for (const tab of tabs) await tab.locator('button[value="alice"]').waitFor()
+    for (const tab of tabs) await expect.poll(() => seenBy(tab)).toEqual([])
+    expect([0, 1].map((at) => world.loads.get(`/ends/${at}`))).toEqual([2, 2])
   })
 
   test('a page that prevents the default is told once and stays silent', async () => {
@@ -174,4 +175,29 @@ describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
       await untilAllHear([await open(path)], 'heard')
     },
   )
+
+  test('a page of one host follows by the address of another, which is that of the sign-in', async () => {
+    const settingsOf = (port: number) => ({
+      PUBLIC_URL: `http://auth.shop.localhost:${port}`,
+      COOKIE_DOMAIN: 'shop.localhost',
+    })
+    await using shared = await startFollowedPages(settingsOf, 'http://auth.shop.localhost')
+    const own = await browser.newContext()
+    await shared.signIn(own)
+    const pages = [await own.newPage(), await own.newPage()]
+    await pages[0]?.goto(`${shared.app}/public/shared?0`)
+    await pages[1]?.goto(`${shared.other}/public/shared?prevent`)
+    await shared.untilStreams(2)
+    await shared.notify('before')
+    for (const page of pages) await expectNotices(page, 'before')
+    await shared.notify('and')
+    for (const page of pages) await page.evaluate('dispatchEvent(new Event("online"))')
+    await shared.untilStreams(2)
+    await shared.notify('after')
+    for (const page of pages) await expectNotices(page, 'before', 'and', 'after')
+    await shared.endAll()
+    await expect.poll(() => shared.loads.get('/public/shared?0')).toBe(2)
+    await expect.poll(() => pages[1] && seenBy(pages[1])).toContainEqual(ENDED)
+    await own.close()
+  })
 })
