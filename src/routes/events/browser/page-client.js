@@ -199,9 +199,9 @@
     isOver = isEnd
     if (isEnd) stop()
     const event = new CustomEvent(`vestibule:${name}`, { detail, cancelable: isEnd })
-    // A sign-out of this page, and its way to the provider, comes before a reload, which would sign in again.
-    const waitMs = /** @type {{ reason?: string }} */ (detail)?.reason === 'signed-out' ? 3e3 : 0
-    if (dispatchEvent(event) && isEnd) setTimeout(() => location.reload(), waitMs)
+    if (!dispatchEvent(event) || !isEnd) return
+    // A sign-out of this page has its way to the provider before it, and a reload before that would sign in again.
+    setTimeout(() => location.reload(), /"signed-out"/.test(JSON.stringify(detail)) ? 3e3 : 0)
   }
 
   addEventListener('pagehide', stop)
