@@ -28,6 +28,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     const { sessions } = await import('./commands/sessions.ts')
     return sessions(environment, ...args)
   },
+  async broadcast(environment, ...args) {
+    const { broadcast } = await import('./commands/broadcast.ts')
+    return broadcast(environment, ...args)
+  },
   async certificates(environment, ...args) {
     const { certificates } = await import('./commands/certificates/certificates.ts')
     return certificates(environment, ...args)
@@ -43,6 +47,7 @@ const HELP = `usage: vestibule COMMAND
   healthcheck   ends with 0 when the service on this machine is ready
   render        prints the configuration for Traefik
   sessions      lists and ends sessions of a running service
+  broadcast     sends an event to the open pages of a running service
   certificates  makes and renews the certificates of the internal listener
 The settings are environment variables: docs/configuration.md.
 `

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { Environment } from '../config/config.ts'
 import { loadSettings } from '../config/load.ts'
+import { parseJson } from '../core/json.ts'
 import { askInternal, type InternalAnswer } from './ask-internal.ts'
 import { internalListeners, internalTlsFiles } from './internal-listener.ts'
 import { adminTls, type GivenFiles } from './internal-trust.ts'
@@ -13,8 +14,18 @@ export class AdminError extends Error {
   }
 }
 
-/** Sends a request to the admin API of a running service. Throws `AdminError` for every status but 200. */
-export type AskAdmin = (method: 'GET' | 'DELETE', path: string) => Promise<unknown>
+export interface AdminRequest {
+  readonly method: 'GET' | 'DELETE' | 'POST'
+  readonly path: string
+  /** Value that is sent as JSON. */
+  readonly body?: object
+}
+
+/** Sends a request to the admin API of a running service. Throws `AdminError` for every status but 200 and 202. */
+export type AskAdmin = (request: AdminRequest) => Promise<unknown>
+
+/** Settings that hold a token, the one to be preferred first. */
+export type TokenNames = readonly ('ADMIN_TOKEN' | 'BROADCAST_TOKEN')[]
 
 /** Leaves time for ending the sessions of all users. */
 const TIMEOUT_MS = 10 * 60 * 1000
@@ -25,53 +36,66 @@ export interface AdminAddress extends GivenFiles {
 }
 
 /**
- * Makes a client of the admin API at `url`, or at this machine's internal listener, with the token of the
- * environment.
+ * Makes a client of the admin API at `url`, or at this machine's internal listener, with the first of these tokens that
+ * the environment has.
  */
-export function createAdminClient(environment: Environment, address: AdminAddress): AskAdmin {
-  const token = readToken(environment)
+export function createAdminClient(
+  environment: Environment,
+  address: AdminAddress,
+  names: TokenNames,
+): AskAdmin {
+  const token = readToken(environment, names)
   const base = address.url ?? internalListeners(environment)[0]
   const isTls = URL.parse(base)?.protocol === 'https:'
   const tls = isTls ? adminTls(internalTlsFiles(environment), address) : undefined
-  return async function askAdmin(method, path) {
-    const headers = { Authorization: `Bearer ${token}` }
-    const request = { method, headers, timeoutMs: TIMEOUT_MS, tls }
+  return async function askAdmin({ method, path, body }) {
+    const headers = {
+      Authorization: `Bearer ${token.value}`,
+      ...(body && { 'Content-Type': 'application/json' }),
+    }
+    const text = body && JSON.stringify(body)
+    const request = { method, headers, timeoutMs: TIMEOUT_MS, tls, body: text }
     const answer = await askInternal(new URL(path, base), request).catch((error: unknown) => {
       throw new AdminError(`no answer from ${base}: ${reasonOf(error)}`)
     })
     if (answer.status >= 300 && answer.status < 400)
       throw new AdminError(`no answer from ${base}: it redirects elsewhere`)
-    if (answer.status === 200) return parseJson(answer.body)
-    throw new AdminError(describeRefusal(answer, base))
+    if (answer.status === 200 || answer.status === 202) return parseJson(answer.body)
+    throw new AdminError(describeRefusal(answer, base, token.name))
   }
 }
 
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
+interface NamedToken {
+  readonly name: string
+  readonly value: string
 }
 
-function readToken(environment: Environment): string {
-  const { ADMIN_TOKEN } = loadSettings(environment, 'ADMIN_TOKEN')
-  if (ADMIN_TOKEN !== undefined && /^[\x20-\x7e]+$/.test(ADMIN_TOKEN)) return ADMIN_TOKEN
-  throw new AdminError('set ADMIN_TOKEN or ADMIN_TOKEN_FILE to the token that the service has')
+function readToken(environment: Environment, names: TokenNames): NamedToken {
+  const settings = loadSettings(environment, ...names)
+  for (const name of names) {
+    const value = settings[name]
+    if (value !== undefined && /^[\x20-\x7e]+$/.test(value)) return { name, value }
+  }
+  const places = names.flatMap((name) => [name, `${name}_FILE`])
+  throw new AdminError(`set ${places.join(' or ')} to the token that the service has`)
 }
 
 const ASK_BY_TLS = 'if it speaks TLS, set INTERNAL_TLS_CERT_FILE, or begin --url with https'
 const refusal = z.object({ message: z.string() })
 
-function describeRefusal({ status, headers, body }: InternalAnswer, base: string): string {
+function describeRefusal(
+  { status, headers, body }: InternalAnswer,
+  base: string,
+  token: string,
+): string {
   const said = refusal.safeParse(parseJson(body)).data?.message
   switch (status) {
     case 400:
       return said ?? `${base} answered 400${base.startsWith('http:') ? `; ${ASK_BY_TLS}` : ''}`
     case 401:
-      return `${base} does not accept this ADMIN_TOKEN`
+      return `${base} does not accept this ${token}`
     case 404:
-      return said ?? `${base} has no /admin: is that the internal listener, with ADMIN_TOKEN set?`
+      return said ?? `${base} has no /admin: is that the internal listener, with ${token} set?`
     case 429:
       return `${base} was given too many wrong tokens; it listens again in ${headers['retry-after']} s`
     case 503:

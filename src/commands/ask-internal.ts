@@ -11,8 +11,9 @@ export type TlsOfClient = Pick<
 >
 
 export interface InternalRequest {
-  readonly method: 'GET' | 'DELETE'
+  readonly method: 'GET' | 'DELETE' | 'POST'
   readonly headers?: Readonly<Record<string, string>>
+  readonly body?: string | undefined
   readonly timeoutMs: number
   readonly tls?: TlsOfClient | undefined
   /** Accepts any certificate of a listener on this machine; only for requests without a secret. */
@@ -31,14 +32,14 @@ export interface InternalAnswer {
  */
 export async function askInternal(
   url: URL,
-  { method, headers = {}, timeoutMs, tls, isThisMachineTrusted = false }: InternalRequest,
+  { method, headers = {}, body, timeoutMs, tls, isThisMachineTrusted = false }: InternalRequest,
 ): Promise<InternalAnswer> {
   const signal = AbortSignal.timeout(timeoutMs)
   const options = { method, headers, signal, agent: false } as const
   const verified = { ...options, ...tls, rejectUnauthorized: !isThisMachineTrusted }
   const request = url.protocol === 'https:' ? askSecurely(url, verified) : askPlainly(url, options)
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
-    request.once('response', resolve).once('error', reject).end()
+    request.once('response', resolve).once('error', reject).end(body)
   })
   const { statusCode: status = 0, socket } = answer
   const isAccepted = isThisMachineTrusted && isOnThisMachine(socket)

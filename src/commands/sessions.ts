@@ -1,8 +1,15 @@
 import { parseArgs } from 'node:util'
 import { z } from 'zod'
 import type { Environment } from '../config/config.ts'
-import { ConfigError } from '../config/config-error.ts'
-import { type AdminAddress, AdminError, createAdminClient } from './admin-client.ts'
+import { type AdminAddress, createAdminClient } from './admin-client.ts'
+import {
+  ADDRESS_OPTIONS,
+  ADDRESS_USAGE,
+  isUsable,
+  printResult,
+  toSafeJson,
+  unknownAnswer,
+} from './admin-command.ts'
 
 const USAGE = `usage: vestibule sessions list [--user=SUB [--issuer=URL]] [--json]
        vestibule sessions end --id=ID | --user=SUB [--issuer=URL] | --all
@@ -10,10 +17,7 @@ const USAGE = `usage: vestibule sessions list [--user=SUB [--issuer=URL]] [--jso
   --user=SUB    all sessions of a user, by the provider's id
   --issuer=URL  who names the user, if not OIDC_ISSUER_URL of the service
   --all         all sessions of everybody
-  --json        the answer of the service as it is
-  --url=URL     the internal listener (127.0.0.1:4181, or HOST and INTERNAL_PORT, with TLS as in INTERNAL_TLS_CERT_FILE)
-  --ca=FILE     the authority of its certificate, if it is not one that everybody trusts
-  --cert=FILE --key=FILE  the client certificate that it demands, if not that of INTERNAL_TLS_CERT_FILE
+${ADDRESS_USAGE}
 The token is that of the service, in ADMIN_TOKEN or ADMIN_TOKEN_FILE.
 `
 
@@ -24,17 +28,14 @@ export async function sessions(environment: Environment, ...args: string[]): Pro
     process.stderr.write(USAGE)
     return 2
   }
-  try {
-    const ask = createAdminClient(environment, asked.address)
-    const answer = await ask(asked.action === 'list' ? 'GET' : 'DELETE', asked.path)
-    process.stdout.write(asked.isJson ? `${toSafeJson(answer)}\n` : describe(asked.action, answer))
-    return 0
-  } catch (error) {
-    if (!(error instanceof AdminError || error instanceof ConfigError)) throw error
-    const reason = error instanceof ConfigError ? error.problems.join('; ') : error.message
-    process.stderr.write(`vestibule: ${reason}\n`)
-    return 1
-  }
+  return printResult(async () => {
+    const ask = createAdminClient(environment, asked.address, ['ADMIN_TOKEN'])
+    const answer = await ask({
+      method: asked.action === 'list' ? 'GET' : 'DELETE',
+      path: asked.path,
+    })
+    return asked.isJson ? toSafeJson(answer) : describe(asked.action, answer)
+  })
 }
 
 type Action = 'list' | 'end'
@@ -56,10 +57,7 @@ function parseOptions(args: string[]): ParsedArguments | undefined {
         issuer: { type: 'string' },
         all: { type: 'boolean', default: false },
         json: { type: 'boolean', default: false },
-        url: { type: 'string' },
-        ca: { type: 'string' },
-        cert: { type: 'string' },
-        key: { type: 'string' },
+        ...ADDRESS_OPTIONS,
       },
       allowPositionals: true,
     })
@@ -99,16 +97,6 @@ function pathOf({ id, user, issuer, all }: Whose): string {
   return `/admin/sessions?${query.toString()}`
 }
 
-/** Tells whether an address can be asked, and has no file that would be ignored. */
-function isUsable({ url, ca, cert, key }: AdminAddress): boolean {
-  if ((cert === undefined) !== (key === undefined)) return false
-  if (url === undefined) return true
-  const parsed = URL.parse(url)
-  if (!parsed || !/^https?:$/.test(parsed.protocol) || parsed.username || parsed.password)
-    return false
-  return parsed.protocol === 'https:' || (ca === undefined && cert === undefined)
-}
-
 const ended = z.object({ ended: z.number() })
 const list = z.object({
   sessions: z.array(
@@ -127,7 +115,7 @@ const list = z.object({
 
 function describe(action: Action, answer: unknown): string {
   const { data } = (action === 'list' ? list : ended).safeParse(answer)
-  if (!data) throw new AdminError('the answer is not understood: is that another version?')
+  if (!data) throw unknownAnswer()
   if ('ended' in data) {
     const what = data.ended === 1 ? '1 session has' : `${data.ended} sessions have`
     return `${what} ended. Tokens that apps or programs hold live on until their own end.\n`
@@ -156,11 +144,4 @@ function formatTable(rows: readonly (readonly string[])[]): string {
 /** Replaces control characters because users choose names and user agents, and terminals obey such characters (A93). */
 function harmless(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, '?')
-}
-
-function toSafeJson(value: unknown): string {
-  return JSON.stringify(value, undefined, 2).replace(
-    /[\x7f-\x9f]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
 }

@@ -9,6 +9,7 @@ import { describeDenyList } from '../store/contracts/deny-list.ts'
 import { describeEventLog } from '../store/contracts/event-log.ts'
 import { describeGenerations } from '../store/contracts/generations.ts'
 import { describeListing } from '../store/contracts/listing.ts'
+import { describeLives } from '../store/contracts/lives.ts'
 import { describeLocks } from '../store/contracts/locks.ts'
 import { describeOneTimeKeys } from '../store/contracts/one-time-keys.ts'
 import { describeReplacement } from '../store/contracts/replacement.ts'
@@ -86,6 +87,7 @@ describe.for(Object.entries(WAYS))('%s', ([name, reach]) => {
   describeSessionsByOwner(name, over('sessionsByOwner'))
   describeDenyList(name, over('denyList'))
   describeListing(name, over('store'))
+  describeLives(name, over('store'))
   describeEventLog(name, over('eventLog'))
 })
 

@@ -1,5 +1,7 @@
 import { type IncomingMessage, request as openPlain } from 'node:http'
 import { request as openTls } from 'node:https'
+import { createGunzip } from 'node:zlib'
+import type { openHttp2, StreamAnswer } from './http2-client.ts'
 import { until } from './own-lag.ts'
 import { APP } from './relying-party.ts'
 import type { RunningVestibule } from './vestibule.ts'
@@ -24,6 +26,8 @@ export interface EventClientOptions {
   readonly method?: string
   /** Further headers, as spelled; `undefined` takes one away. */
   readonly headers?: VisitHeaders
+  /** Open connection over HTTP/2, which is used in place of one of its own. */
+  readonly connection?: Pick<Awaited<ReturnType<typeof openHttp2>>, 'send'>
   /** Headers and body are awaited no longer than this takes. */
   readonly signal?: AbortSignal
 }
@@ -43,9 +47,11 @@ export function publicOrigin({ publicPort }: Pick<RunningVestibule, 'publicPort'
 export async function openEvents(options: EventClientOptions) {
   const { request, message } = await ask(options)
   const read = createReader()
-  message.setEncoding('utf8')
+  const body =
+    message.headers['content-encoding'] === 'gzip' ? message.pipe(createGunzip()) : message
+  body.on('error', () => undefined).setEncoding('utf8')
   const first = Promise.withResolvers<void>()
-  message.on('data', (text: string) => {
+  body.on('data', (text: string) => {
     read.take(text)
     if (read.seen.blocks > 0) first.resolve()
   })
@@ -53,7 +59,7 @@ export async function openEvents(options: EventClientOptions) {
   const ending = Promise.withResolvers<StreamEnd>()
   message.on('error', () => undefined)
   message.once('close', () => {
-    end = message.complete ? 'complete' : 'broken'
+    end = isComplete(message) ? 'complete' : 'broken'
     first.resolve()
     ending.resolve(end)
   })
@@ -94,6 +100,10 @@ export async function untilEvents(
   return named()
 }
 
+function isComplete(message: IncomingMessage | StreamAnswer): boolean {
+  return 'complete' in message ? message.complete : message.readableEnded
+}
+
 async function ask(options: EventClientOptions) {
   const { origin, cookie, page = `${APP}/`, path = '/oauth2/events', method = 'GET' } = options
   const { protocol, port } = new URL(origin)
@@ -106,15 +116,20 @@ async function ask(options: EventClientOptions) {
     'Sec-Fetch-Dest': 'empty',
     ...options.headers,
   }
+  const pairs = Object.entries(headers).flatMap(([name, value]) =>
+    value === undefined ? [] : [value].flat().flatMap((each) => [name, each]),
+  )
+  if (options.connection) {
+    const message = await options.connection.send({ method, path, headers: pairs })
+    return { request: message, message }
+  }
   const open = protocol === 'https:' ? openTls : openPlain
   const request = open({
     host: '127.0.0.1',
     port,
     method,
     path,
-    headers: Object.entries(headers).flatMap(([name, value]) =>
-      value === undefined ? [] : [value].flat().flatMap((each) => [name, each]),
-    ),
+    headers: pairs,
     servername: new URL(page).hostname,
     rejectUnauthorized: false,
     agent: false,

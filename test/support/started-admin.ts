@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { createInternalApp } from '../../src/app.ts'
 import { createDeniedTokens } from '../../src/bearer/denied-tokens.ts'
-import { createSites, type HostPattern, parseHostPattern } from '../../src/core/site.ts'
+import type { Broadcast } from '../../src/core/broadcast.ts'
 import { createAddresses } from '../../src/http/addresses.ts'
 import { plain } from '../../src/http/answers.ts'
 import { createRefusals } from '../../src/http/error-answer.ts'
@@ -12,6 +12,7 @@ import { userOwner } from '../../src/session/owners.ts'
 import type { DenyList } from '../../src/store/deny-list.ts'
 import { createMemoryDenyList } from '../../src/store/memory/deny-list.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { sitesOf } from './protected-sites.ts'
 import { rawRequest } from './raw-request.ts'
 import {
   identity,
@@ -21,6 +22,8 @@ import {
 } from './started-sessions.ts'
 
 export const ADMIN_TOKEN = 'the-token-of-operators-0123456789'
+export const BROADCAST_TOKEN = 'the-token-of-apps-that-broadcast-01'
+export const BROADCAST_ID = '1800000000000-0'
 export const signed = { Authorization: `Bearer ${ADMIN_TOKEN}` }
 export const ISSUER = identity.issuer
 export const NOW_MS = 1_800_000_000_000
@@ -28,6 +31,8 @@ export const OPERATOR = '10.0.0.9'
 
 export interface StartedAdminOptions {
   readonly token?: string | undefined
+  readonly broadcastToken?: string | undefined
+  readonly send?: () => Promise<void>
   readonly publish?: () => Promise<void>
   readonly sessions?: StartedSessionsOptions
   readonly denyList?: DenyList
@@ -42,7 +47,14 @@ export interface Asked {
 
 /** `/admin` on the internal listener, over real sessions in memory, two caches and a backplane that does as told. */
 export const startAdmin = (options: StartedAdminOptions = {}) => {
-  const { token, publish } = { token: ADMIN_TOKEN, publish: async () => undefined, ...options }
+  const none = async () => undefined
+  const { token, publish, send, broadcastToken } = {
+    token: ADMIN_TOKEN,
+    publish: none,
+    send: none,
+    ...options,
+  }
+  const broadcasts: Broadcast[] = []
   const events: string[] = []
   const published: MessageBody[] = []
   const lines: Record<string, unknown>[] = []
@@ -72,9 +84,15 @@ export const startAdmin = (options: StartedAdminOptions = {}) => {
   })
   const admin = createAdmin({
     token,
-    broadcastToken: undefined,
-    broadcasts: { send: async () => '1-0' },
-    protectedSites: createSites([parseHostPattern('app.example.com') as HostPattern]),
+    broadcastToken,
+    broadcasts: {
+      send: async (broadcast) => {
+        broadcasts.push(broadcast)
+        await send()
+        return BROADCAST_ID
+      },
+    },
+    protectedSites: sitesOf('app.example.com', 'http://app.localhost:8080', '*.apps.example.com'),
     caches,
     backplane: {
       subscription: 1,
@@ -124,6 +142,7 @@ export const startAdmin = (options: StartedAdminOptions = {}) => {
     app,
     events,
     published,
+    broadcasts,
     lines,
     deniedTokens,
     ...started,

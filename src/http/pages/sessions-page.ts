@@ -40,15 +40,26 @@ export interface SessionsPageOptions {
 /** Shows the user's sessions, the current one first, with a button to end each. */
 export function sessionsPage(options: SessionsPageOptions): PageContent {
   const { sessions, more, signedInAs, ended, links } = options
-  const hasOthers = sessions.length > 1 || more > 0
+  const [current, others] = [true, false].map((isCurrent) =>
+    sessions.filter((each) => each.isCurrent === isCurrent).map((each) => card(each, options)),
+  )
   return {
     title: 'Your sessions',
     body: html`${ended === undefined ? '' : html`<p class="notice" role="status">${endedWords(ended)}</p>`}
-<p>You are signed in as <strong>${signedInAs}</strong> ${hasOthers ? 'in these browsers. End those that you do not know or no longer use.' : 'in this browser only.'}</p>
-<ul class="cards">${sessions.map((session) => card(session, options))}</ul>
-${more === 0 ? '' : html`<p>There are up to ${more} more, which signed in earlier.</p>`}
-<p class="actions">${hasOthers ? html`<a class="button" href="${links.endOthers}">End all others</a> ` : ''}<a class="button quiet" href="${links.landing}">Leave this page</a></p>`,
+<p>You are signed in as <strong>${signedInAs}</strong>.</p>
+<h2>This browser</h2>
+<ul class="cards">${current}</ul>
+${sessions.length > 1 || more > 0 ? elsewhere(others, options) : html`<p>You are not signed in anywhere else.</p>`}
+<p class="actions"><a class="button quiet" href="${links.landing}">Leave this page</a></p>`,
   }
+}
+
+function elsewhere(others: readonly Markup[] | undefined, { more, links }: SessionsPageOptions) {
+  return html`<h2>Elsewhere</h2>
+<p>End the sessions that you do not know or no longer use.</p>
+<p><a class="button" href="${links.endOthers}">End all others</a></p>
+<ul class="cards">${others}</ul>
+${more === 0 ? '' : html`<p>There are up to ${more} more, which signed in earlier.</p>`}`
 }
 
 /** Asks before all other sessions end. */
@@ -73,13 +84,13 @@ export function noSuchSessionPage(sessionsUrl: string): PageContent {
 function card(session: ShownSession, { links, now }: SessionsPageOptions): Markup {
   const { isCurrent, browser, address, createdAt, lastSeenAt, expiresAt } = session
   return html`
-<li class="card">
-<h2>${browser}${isCurrent ? html` <span class="badge">This browser</span>` : ''}</h2>
+<li class="${isCurrent ? 'card current' : 'card'}">
+<h3>${browser}</h3>
 <dl>
-<div><dt>Address</dt><dd>${address ?? 'Unknown'}</dd></div>
-<div><dt>Signed in</dt><dd>${timeMarkup(createdAt, now)}</dd></div>
-${lastSeenAt === undefined ? '' : html`<div><dt>Last seen</dt><dd>${timeMarkup(lastSeenAt, now)}</dd></div>`}
-<div><dt>Ends</dt><dd>${timeMarkup(expiresAt, now)}</dd></div>
+<dt>Address</dt><dd>${address ?? 'Unknown'}</dd>
+<dt>Signed in</dt><dd>${timeMarkup(createdAt, now)}</dd>
+${lastSeenAt === undefined ? '' : html`<dt>Last seen</dt><dd>${timeMarkup(lastSeenAt, now)}</dd>`}
+<dt>${lastSeenAt === undefined ? 'Ends' : 'Ends by'}</dt><dd>${timeMarkup(expiresAt, now)}</dd>
 </dl>
 ${isCurrent ? signOutForm(links) : endForm(session, links)}
 </li>`

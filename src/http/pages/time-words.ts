@@ -10,8 +10,10 @@ const UNITS = [
 const DISTANCE = new Intl.RelativeTimeFormat('en')
 /** Coordinated universal time, because a page without scripts does not know its reader's zone. */
 const MOMENT = new Intl.DateTimeFormat('en-GB', {
-  dateStyle: 'medium',
-  timeStyle: 'short',
+  day: 'numeric',
+  month: 'short',
+  hour: '2-digit',
+  minute: '2-digit',
   timeZone: 'UTC',
 })
 

@@ -63,6 +63,9 @@ export function createEvents(options: EventsOptions) {
     let isOpen = false
     // Hono calls this before it returns, so nothing comes between finding the session and opening the stream.
     const response = streamSSE(c, async (stream) => {
+      // A client that left while its session was looked up has closed for good, and nothing would ever close its stream.
+      isOpen = outgoing.destroyed
+      if (isOpen) return
       const { output, ended } = createStreamOutput(stream, outgoing)
       isOpen = streams.open({ ...wanted, output })
       if (!isOpen) return

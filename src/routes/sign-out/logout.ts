@@ -83,8 +83,12 @@ export function createLogout(options: LogoutOptions) {
       (url) => new URL(url).origin,
     )
     const elsewhere = [...new Set(targets)].filter((origin) => origin !== site.origin)
-    const [signOutUrl, stayUrl] = [addresses.logout(site), addresses.landing(site)]
-    const page = confirmSignOutPage(signOutUrl, stayUrl, fields, elsewhere)
+    const links = {
+      logout: addresses.logout(site),
+      stay: addresses.landing(site),
+      sessions: addresses.sessions(site),
+    }
+    const page = confirmSignOutPage(links, fields, elsewhere)
     return options.writePage(200, page, requestIdOf(c.env.incoming))
   }
 
