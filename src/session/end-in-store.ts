@@ -53,7 +53,7 @@ const SURPLUS_MS = 5 * 60 * 1000
 
 /** Creates an ender that does not know the cache: callers are told by `onEnding` and `onEnded`. */
 export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
-  const { store, index, generations, codec, maxAgeMs } = options
+  const { store, index, generations, maxAgeMs } = options
 
   const readMetadata = createMetadataReader(options)
 
@@ -174,10 +174,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       await endOne(digest, owners, 'signed-out')
     },
 
-    async isSession(digest, { secret }, realm) {
-      const { identity } = await store.read(digest, ['identity'])
-      return codec.open(digest, 'identity', identity, { secret, realm }) !== undefined
-    },
+    isSession: (digest, { secret }, realm) => isOpenedBy(options, digest, { secret, realm }),
   }
 }
 
@@ -187,6 +184,15 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
  */
 async function hasIdentity(store: Store, digest: string): Promise<boolean> {
   return (await store.read(digest, ['identity'])).identity !== undefined
+}
+
+async function isOpenedBy(
+  { store, codec }: Pick<StoreEnderOptions, 'store' | 'codec'>,
+  digest: string,
+  key: { readonly secret: string; readonly realm: string },
+): Promise<boolean> {
+  const { identity } = await store.read(digest, ['identity'])
+  return codec.open(digest, 'identity', identity, key) !== undefined
 }
 
 function ownersOf(found: FoundMetadata): Owners | undefined {

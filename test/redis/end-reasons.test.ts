@@ -79,6 +79,17 @@ describe.for(['redis', 'hybrid'])('in %s mode the pages at every replica are tol
     }
   })
 
+  test('when an end waits that could be announced', async () => {
+    const { credential } = await signInSomebody()
+    const [here, ...others] = all
+    here.sessions.deferEnd(sessionDigest(credential), 'operator')
+    for (const each of others) {
+      await untilTold(each, credential)
+      expect(toldAt(each, credential)[0]).toBe('operator')
+    }
+    await here.sessions.revocations.flush()
+  })
+
   test('that missed the message find the reason when they hear again', async () => {
     const [here, , away] = all
     const { who, credential } = await signInSomebody()

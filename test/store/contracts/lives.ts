@@ -51,15 +51,19 @@ export const describeLives = describeContract<Store>('lives of sessions', (given
   })
 
   test.for([
-    ['of a second end', LONG_MS],
-    ['of a second end whose tombstone would be shorter', 1],
-  ] as const)('the reason of the first end stays in spite %s', async ([, againMs]) => {
-    const digest = await createOne()
-    await given.port.end(digest, SHORT_MS, 'operator')
-    await given.port.end(digest, againMs, 'signed-out')
-    await given.elapse(SHORT_MS / 2)
-    expect(await lives([0, 0], digest)).toEqual([endedFor('operator')])
-  })
+    ['longer', SHORT_MS / 2, SHORT_MS],
+    ['shorter', SHORT_MS, 1],
+  ] as const)(
+    'the first reason stays for the longer of two tombstones: the second is %s',
+    async (row) => {
+      const [, firstMs, secondMs] = row
+      const digest = await createOne()
+      await given.port.end(digest, firstMs, 'operator')
+      await given.port.end(digest, secondMs, 'signed-out')
+      await given.elapse(SHORT_MS / 2 + 50)
+      expect(await lives([0, 0], digest)).toEqual([endedFor('operator')])
+    },
+  )
 
   test('a reason is forgotten with its tombstone, and then that of another end counts', async () => {
     const digest = await createOne()
