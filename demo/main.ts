@@ -38,6 +38,7 @@ const main = async (): Promise<number> => {
   const port = (await isFree(PREFERRED_PORT)) ? PREFERRED_PORT : await freePort()
   const origin = `http://localhost:${port}`
   const clientSecret = randomBytes(24).toString('base64url')
+  const broadcastToken = randomBytes(24).toString('base64url')
   const provider = stack.use(await startProvider({ clients: [clientFor(origin, clientSecret)] }))
   const app = stack.use(await startApp())
   const vestibule = stack.use(
@@ -47,6 +48,7 @@ const main = async (): Promise<number> => {
       OIDC_CLIENT_ID: CLIENT_ID,
       OIDC_CLIENT_SECRET: clientSecret,
       ALLOW_ANY_USER: 'true',
+      BROADCAST_TOKEN: broadcastToken,
       VESTIBULE_CONFIG: await writeRules(stack),
     }),
   )
@@ -64,6 +66,7 @@ const main = async (): Promise<number> => {
   )
   await untilGuarded(origin, vestibule)
   process.stdout.write(welcome(origin, provider.issuer, vestibule))
+  process.stdout.write(connectedClients(origin, vestibule.internalUrl, broadcastToken))
 
   const failure = await Promise.race([interrupted, firstEnd(vestibule, gateway)])
   if (failure) process.stderr.write(`${failure}\n`)
@@ -83,6 +86,9 @@ const clientFor = (origin: string, clientSecret: string) => ({
   client_secret: clientSecret,
   redirect_uris: [`${origin}/oauth2/callback`],
   post_logout_redirect_uris: [`${origin}/oauth2/signed-out`],
+  // Ends what another window signs in anew before the sign-out has reached the provider.
+  backchannel_logout_uri: `${origin}/oauth2/backchannel-logout`,
+  backchannel_logout_session_required: true,
 })
 
 const writeRules = async (stack: AsyncDisposableStack): Promise<string> => {
@@ -155,7 +161,21 @@ With curl
   curl -sL -c jar -b jar -d login=bob "$page"               signs bob in and shows the headers
   curl -s -b jar -H 'X-Auth-Request-User: root' ${origin}/headers   still bob
   curl -i -b jar ${origin}/admin              403
-  curl -N -b jar ${origin}/events             server-sent events
+  curl -N -b jar ${origin}/events             server-sent events of the app
+`
+
+const connectedClients = (origin: string, internalUrl: string, token: string): string => `
+Open pages are told: open two windows as the same person
+  sign out in one           the other asks for a sign-in
+  ${origin}/oauth2/sessions from another browser: end the session of this one
+  curl -N -b jar ${origin}/oauth2/events      what a page is told
+
+A notice to every open page, from an app and from the command line
+  curl ${internalUrl}/admin/broadcast \\
+    -H 'Authorization: Bearer ${token}' -H 'Content-Type: application/json' \\
+    -d '{"event":"notice","data":{"text":"Tea at four"}}'
+  BROADCAST_TOKEN=${token} npm run --silent vestibule -- \\
+    broadcast --url=${internalUrl} notice '{"text":"For Bob alone"}' --user=bob
 
 Ctrl-C ends everything.
 `

@@ -4,8 +4,9 @@ import type { Duplex } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { createAdaptorServer, type HttpBindings } from '@hono/node-server'
 import { type Context, Hono } from 'hono'
-import { html } from 'hono/html'
+import { html, raw } from 'hono/html'
 import { streamSSE } from 'hono/streaming'
+import { appScript } from './app-script.ts'
 import { closeServer, listenOn } from './network/server.ts'
 import { page } from './page.ts'
 
@@ -14,14 +15,9 @@ export interface RunningApp extends AsyncDisposable {
   readonly close: () => Promise<void>
 }
 
-export interface AppOptions {
-  readonly port?: number
-  readonly signOutPath?: string
-}
-
 /** Starts a protected app that identifies visitors by the headers it receives and shows all of them. */
-export const startApp = async (options: AppOptions = {}): Promise<RunningApp> => {
-  const app = createApp(options.signOutPath ?? '/oauth2/logout')
+export const startApp = async (): Promise<RunningApp> => {
+  const app = createApp()
   const server = createAdaptorServer({ fetch: app.fetch, overrideGlobalObjects: false }) as Server
   const upgraded = new Set<Duplex>()
   server.on('upgrade', (request: IncomingMessage, socket: Duplex) => {
@@ -29,14 +25,14 @@ export const startApp = async (options: AppOptions = {}): Promise<RunningApp> =>
     socket.once('close', () => upgraded.delete(socket)).on('error', () => socket.destroy())
     greetOverWebSocket(request, socket)
   })
-  const port = await listenOn(server, options.port)
+  const port = await listenOn(server)
   const close = () => closeServer(server, upgraded)
   return { url: `http://127.0.0.1:${port}`, close, [Symbol.asyncDispose]: close }
 }
 
 type AppContext = Context<{ Bindings: HttpBindings }>
 
-const createApp = (signOutPath: string) => {
+const createApp = () => {
   const app = new Hono<{ Bindings: HttpBindings }>()
 
   app.get('/headers', (context) => context.json(received(context)))
@@ -68,7 +64,7 @@ const createApp = (signOutPath: string) => {
 
   app.all('*', (context) =>
     context.req.header('accept')?.includes('text/html')
-      ? context.html(visitorPage(context, signOutPath))
+      ? context.html(visitorPage(context))
       : context.json(received(context)),
   )
 
@@ -89,7 +85,7 @@ const headerPairs = (rawHeaders: readonly string[]): readonly (readonly [string,
 /** Decodes UTF-8 from a header, whose bytes Node reads as Latin-1. */
 const utf8 = (value: string): string => Buffer.from(value, 'latin1').toString('utf8')
 
-const visitorPage = (context: AppContext, signOutPath: string) => {
+const visitorPage = (context: AppContext) => {
   const { method, url, headers } = received(context)
   const given = (claim: string): string =>
     headers.find(([name]) => name.toLowerCase() === `x-auth-request-${claim}`)?.[1] ?? ''
@@ -97,13 +93,20 @@ const visitorPage = (context: AppContext, signOutPath: string) => {
   return page(
     'Protected application',
     html`<h1>${name ? html`Hello, ${name}` : html`Hello, whoever you are`}</h1>
+<p id="banner" class="banner" role="alert" hidden></p>
 <p class="soft">This application has no sign-in of its own. It believes the headers that came with <code>${method} ${url}</code>.</p>
 <dl>
 <dt class="soft">User</dt><dd>${given('user') || '–'}</dd>
 <dt class="soft">E-mail</dt><dd>${given('email') || '–'}</dd>
 <dt class="soft">Groups</dt><dd>${given('groups') || '–'}</dd>
 </dl>
-<form class="actions" method="post" action="${signOutPath}"><button class="main">Sign out</button></form>
+<p id="session" hidden>Your session ends in <span id="time-left"></span>. <a href="/oauth2/sessions">All your sessions</a></p>
+<form class="actions" method="post" action="/oauth2/logout"><button class="main">Sign out</button></form>
+<h2>Notices</h2>
+<p id="no-notice" class="soft">None yet. Every open page shows one as it is sent.</p>
+<ul id="notices" role="log"></ul>
+<script src="/oauth2/client.js" defer></script>
+<script>${raw(appScript)}</script>
 <h2>All headers received</h2>
 <div class="scroll"><table>
 <thead><tr><th scope="col">Header</th><th scope="col">Value</th></tr></thead>

@@ -2,7 +2,7 @@ import { html } from 'hono/html'
 
 type Markup = ReturnType<typeof html>
 
-/** Frame of every page of the demo: no script, no outside resource, light and dark. */
+/** Frame of every page of the demo: no outside resource, light and dark. */
 export const page = (title: string, body: Markup): Markup => html`<!doctype html>
 <html lang="en">
 <head>
@@ -26,6 +26,10 @@ button:focus-visible, a:focus-visible { outline: 3px solid var(--accent); outlin
 ul.choices { list-style: none; margin: 1rem 0; padding: 0; display: grid; gap: .6rem }
 ul.choices button { width: 100%; text-align: left }
 .actions { display: flex; flex-wrap: wrap; gap: .6rem; margin: 1rem 0 }
+.banner { padding: .6rem 1rem; border-left: .3rem solid var(--accent); background: var(--paper) }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.2rem; margin: 1rem 0 }
+dd { margin: 0; overflow-wrap: anywhere }
+#notices { margin: 0; padding: 0; list-style: none; overflow-wrap: anywhere }
 .scroll { overflow-x: auto }
 table { width: 100%; border-collapse: collapse; font-size: .9rem }
 th, td { padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; overflow-wrap: anywhere }

@@ -16,8 +16,8 @@ export const LIMITS = {
 } as const satisfies ServerOptions
 
 /**
- * Bounds the connections of one listener; further ones are dropped. Each takes 7 KB (measured with Node 26), and this many
- * fit into the manifest's memory limit beside a full L1.
+ * Bounds the connections of one listener; further ones are dropped. Each takes 7 KB (measured with Node 26); at most 10,000
+ * hold streams to pages, whose memory is counted apart, so that 2,000 are left for other requests.
  */
 export const MAX_CONNECTIONS = 12_000
 

@@ -4,6 +4,7 @@ import { OutageError } from '../errors.ts'
 import type { Generations, Moment } from '../store/generations.ts'
 import type { Owner, Owners, SessionsByOwner } from '../store/sessions-by-owner.ts'
 import type { Store } from '../store/store.ts'
+import { createEndOthers, type EndOthers } from './end-others.ts'
 import { createMetadataReader, type FoundMetadata } from './found-metadata.ts'
 import { inPortions } from './in-portions.ts'
 import type { SessionCodec, SessionMetadata } from './records.ts'
@@ -20,6 +21,7 @@ export interface StoreEnder {
   /** Ends an owner's sessions, or with `user` only those of this user. */
   endAllOf(owner: Owner, order: Order, user?: string): Promise<number>
   endAll(order: Order): Promise<number>
+  readonly endOthersOf: EndOthers
   /** Ends the session and all others of the same provider session. */
   endTogether(digest: string, asked: Moment, when: 'at once' | 'late'): Promise<void>
   /** Resolves with whether the session exists and this credential opens it. */
@@ -51,7 +53,7 @@ const SURPLUS_MS = 5 * 60 * 1000
 
 /** Creates an ender that does not know the cache: callers are told by `onEnding` and `onEnded`. */
 export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
-  const { store, index, generations, codec, maxAgeMs } = options
+  const { store, index, generations, maxAgeMs } = options
 
   const readMetadata = createMetadataReader(options)
 
@@ -143,6 +145,8 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       return ended.size
     },
 
+    endOthersOf: createEndOthers({ index, generations, readMetadata, isBefore, endOne }),
+
     /**
      * Ends the other sessions first, because a retry needs this one's record to find them. Spares sessions begun since,
      * by a user who signed in again with the same provider session.
@@ -170,10 +174,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       await endOne(digest, owners, 'signed-out')
     },
 
-    async isSession(digest, { secret }, realm) {
-      const { identity } = await store.read(digest, ['identity'])
-      return codec.open(digest, 'identity', identity, { secret, realm }) !== undefined
-    },
+    isSession: (digest, { secret }, realm) => isOpenedBy(options, digest, { secret, realm }),
   }
 }
 
@@ -183,6 +184,15 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
  */
 async function hasIdentity(store: Store, digest: string): Promise<boolean> {
   return (await store.read(digest, ['identity'])).identity !== undefined
+}
+
+async function isOpenedBy(
+  { store, codec }: Pick<StoreEnderOptions, 'store' | 'codec'>,
+  digest: string,
+  key: { readonly secret: string; readonly realm: string },
+): Promise<boolean> {
+  const { identity } = await store.read(digest, ['identity'])
+  return codec.open(digest, 'identity', identity, key) !== undefined
 }
 
 function ownersOf(found: FoundMetadata): Owners | undefined {

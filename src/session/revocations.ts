@@ -22,7 +22,7 @@ export interface Revocations {
   reasonOf(digest: string): EndReason | undefined
   /** Returns why this replica refuses a session, be it for a deferred order; `undefined` where it does not. */
   reasonFor(digest: string, session: Session): EndReason | undefined
-  /** Returns whether an end of this one session waits for the store. */
+  /** Returns whether an end of this one session waits for the store, other than an unverified one. */
   isWaiting(digest: string): boolean
   /** Records an end that the store has been told, here or by another replica. The reason of the first end stays. */
   note(digest: string, reason: EndReason): void
@@ -107,12 +107,13 @@ export function createRevocations(options: RevocationsOptions): Revocations {
   return {
     has: (digest) =>
       (known.size > 0 && known.has(digest)) || (unverified.size > 0 && unverified.has(digest)),
-    isWaiting: (digest) => outbox.has(digest) || unverified.has(digest),
+    isWaiting: (digest) => outbox.has(digest),
     reasonOf,
     reasonFor: (digest, session) => reasonOf(digest) ?? orderAbout(session)?.reason,
     note,
     defer(digest, reason, apply) {
-      put(outbox, digest, { apply }, MAX_WAITING)
+      const before = unverified.get(digest)
+      put(outbox, digest, before ? inOrder(before, { apply }) : { apply }, MAX_WAITING)
       note(digest, reason)
     },
     deferUnverified(digest, apply, address) {
@@ -168,6 +169,16 @@ function sendAll(queue: Map<string, QueuedEnd>): Promise<void>[] {
     // Keeps an order that replaced this one meanwhile, because it may concern later sessions.
     if (queue.get(name) === end) queue.delete(name)
   })
+}
+
+/** Applies an unverified end first, because one that proves true also ends the others of its provider session. */
+function inOrder(unverified: QueuedEnd, verified: QueuedEnd): QueuedEnd {
+  return {
+    async apply() {
+      await unverified.apply().catch(() => undefined)
+      await verified.apply()
+    },
+  }
 }
 
 function refuseMore(): never {

@@ -14,6 +14,7 @@ import { createSessionFinder, type SessionFinder } from './find-session.ts'
 import { renewalOf } from './kept-tokens.ts'
 import { createListSessions, type ListSessions } from './list-sessions.ts'
 import type { OutageAssertions } from './outage-assertion.ts'
+import { createOwnSessions, type OwnSessions } from './own-sessions.ts'
 import { type SessionCodec, type SessionMetadata, sessionDigest, type Tokens } from './records.ts'
 import type { SessionCache } from './session-cache.ts'
 import { createSessionLimit } from './session-limit.ts'
@@ -37,6 +38,7 @@ export interface Sessions extends Omit<SessionFinder, 'keep'>, SessionEnder {
    */
   open(newSession: NewSession): Promise<string>
   readonly list: ListSessions
+  readonly own: OwnSessions
   readonly endReasonOf: EndReasonOf
   /** Reads what the store knows of each session; its answer about an idle session is when it ends unless it is used. */
   readonly readLives: Store['readLives']
@@ -155,6 +157,7 @@ export function createSessions(options: SessionsOptions): Sessions {
     currentGeneration: () => generations.current(),
 
     list: createListSessions(options),
+    own: createOwnSessions({ ...options, ender }),
     endReasonOf: createEndReasonOf({ store, revocations }),
     readLives: (digests) => store.readLives(digests),
   }

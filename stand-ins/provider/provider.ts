@@ -141,6 +141,7 @@ const baseConfiguration = (users: readonly ProviderUser[]): Configuration => ({
 })
 
 const baseFeatures: Features = {
+  backchannelLogout: { enabled: true },
   devInteractions: { enabled: false },
   revocation: {
     enabled: true,

@@ -32,6 +32,10 @@ export interface GatewayOptions {
   readonly checkTls?: { readonly ca: string; readonly cert?: string; readonly key?: string }
   /** Also protects the sign-in router, a mistake that operators make. Not for Caddy. */
   readonly protectSignIn?: boolean
+  /** Options of Traefik's `compress`, which all routers then use. Only for Traefik. */
+  readonly compress?: object
+  /** Time limits of Traefik's entry point. Only for Traefik. */
+  readonly respondingTimeouts?: Readonly<Record<string, string>>
 }
 
 export interface RunningGateway extends RunningProxy {

@@ -157,7 +157,10 @@ const proxy = (
     for (const name of PROXY_HOP_HEADERS) backendHeaders.delete(name)
     if (verdict?.authCookies.length) mergeCookies(backendHeaders, verdict)
     response.writeHead(incoming.statusCode ?? 502, flatHeaders(backendHeaders))
-    incoming.pipe(response)
+    // As Traefik does, so that a stream begins before its first event.
+    response.flushHeaders()
+    // A pipe alone would keep the client waiting for a backend that is gone.
+    incoming.on('close', () => incoming.complete || response.destroy()).pipe(response)
   })
   response.on('close', () => outgoing.destroy())
   if (!upgrade) return void request.pipe(outgoing)

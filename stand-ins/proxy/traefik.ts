@@ -28,7 +28,11 @@ const staticConfiguration = (dynamicFile: string, port: number, options: Gateway
   entryPoints: {
     web: {
       address: `127.0.0.1:${port}`,
+      ...(options.respondingTimeouts && {
+        transport: { respondingTimeouts: options.respondingTimeouts },
+      }),
       http: {
+        ...(options.compress && { middlewares: ['compress@file'] }),
         underscoreHeadersStrategy: options.underscoreHeadersStrategy ?? 'keep',
         ...(options.scheme === 'https' && { tls: {} }),
       },
@@ -54,6 +58,7 @@ const dynamicConfiguration = (readyHost: string, options: GatewayOptions) => {
         },
       },
       middlewares: {
+        ...(options.compress && { compress: { compress: options.compress } }),
         vestibule: {
           forwardAuth: {
             ...forwardAuthOf(options),

@@ -3,6 +3,13 @@ import { AuthError } from '../../src/errors.ts'
 import { errorPage } from '../../src/http/error-page.ts'
 import { type LoopCause, loopPage } from '../../src/http/pages/loop-page.ts'
 import * as pages from '../../src/http/pages/pages.ts'
+import {
+  endOthersPage,
+  noSuchSessionPage,
+  type SessionLinks,
+  type SessionsPageOptions,
+  sessionsPage,
+} from '../../src/http/pages/sessions-page.ts'
 import * as signInPages from '../../src/http/pages/sign-in-pages.ts'
 import { createPageWriter } from '../../src/http/write-page.ts'
 
@@ -17,6 +24,25 @@ const render = async (content: pages.PageContent) => {
   return { answer, policy, html: await answer.text() }
 }
 const htmlOf = async (content: pages.PageContent) => (await render(content)).html
+
+const NOW = Date.UTC(2026, 10, 29, 22)
+
+const linksWith = (text: string): SessionLinks => ({
+  sessions: text,
+  logout: text,
+  landing: text,
+  endOthers: text,
+  token: text,
+})
+
+const sessionsWith = (text: string): SessionsPageOptions => {
+  const session = { id: text, browser: text, address: text, createdAt: NOW, expiresAt: NOW }
+  const sessions = [
+    { ...session, isCurrent: true },
+    { ...session, isCurrent: false },
+  ]
+  return { sessions, more: 0, signedInAs: text, links: linksWith(text), now: NOW }
+}
 
 /** Every page with a text in every place that takes one. */
 const pagesWith = (text: string): readonly (readonly [string, pages.PageContent])[] => [
@@ -36,8 +62,16 @@ const pagesWith = (text: string): readonly (readonly [string, pages.PageContent]
   ['two sessions', pages.resetCookiesPage(text)],
   [
     'the question before signing out',
-    pages.confirmSignOutPage(text, text, { token: text, rd: text }, []),
+    pages.confirmSignOutPage(
+      { logout: text, stay: text, sessions: text },
+      { token: text, rd: text },
+      [],
+    ),
   ],
+  ['the sessions of a user', sessionsPage(sessionsWith(text))],
+  ['the question before all others end', endOthersPage(linksWith(text))],
+  ['a session that is none', noSuchSessionPage(text)],
+  ['sessions that cannot be shown', signInPages.unavailablePage(true, undefined, text)],
   ['signed out', pages.signedOutPage(text, false)],
   ['signed out for now', pages.signedOutPage(text, true)],
   ['signed out for now, and going on', pages.signedOutPage(LOGIN, true, text)],
@@ -118,7 +152,7 @@ describe('single pages', () => {
     const escaped = LOGIN.replace('&', '&amp;')
     expect(await refreshOf(signInPages.signInFailedPage(LOGIN, LOGIN))).toBe(`1;url=${escaped}`)
     const others = pagesWith(LOGIN).filter(([, content]) => content.refreshSeconds === undefined)
-    expect(others.length).toBe(pagesWith(LOGIN).length - 4)
+    expect(others.length).toBe(pagesWith(LOGIN).length - 5)
     for (const [what, content] of others) expect(await refreshOf(content), what).toBeUndefined()
   })
 
@@ -165,8 +199,11 @@ describe('single pages', () => {
 
   test('signing out is a form with the token', async () => {
     const page = pages.confirmSignOutPage(
-      'https://app.example.com/oauth2/logout',
-      'https://app.example.com/',
+      {
+        logout: 'https://app.example.com/oauth2/logout',
+        stay: 'https://app.example.com/',
+        sessions: 'https://app.example.com/oauth2/sessions',
+      },
       { token: 'token-1', local: 'true' },
       ['https://www.example.com'],
     )
@@ -179,7 +216,11 @@ describe('single pages', () => {
       'href="https://app.example.com/">Stay signed in</a>',
     ])
       expect(html).toContain(part)
-    const whole = pages.confirmSignOutPage(LOGIN, LOGIN, { token: 'a' }, [])
+    const whole = pages.confirmSignOutPage(
+      { logout: LOGIN, stay: LOGIN, sessions: LOGIN },
+      { token: 'a' },
+      [],
+    )
     expect(await htmlOf(whole)).not.toContain('stay signed in at the sign-in')
     expect(policy).toContain("form-action 'self' https://id.example.com https://www.example.com;")
   })

@@ -7,7 +7,10 @@ import { anyText } from '../support/any-text.ts'
 const bodies: readonly BackplaneMessage[] = [
   { type: 'session-ended', session: 'd'.repeat(43) },
   { type: 'session-ended', session: 'd'.repeat(43), reason: 'replaced' },
+  { type: 'session-ended', session: 'd'.repeat(43), reason: 'one of a later version' },
   { type: 'evict', session: '' },
+  { type: 'evict', session: 'd'.repeat(43), renewed: true },
+  { type: 'broadcast', id: '2-0', previous: '1-0', sealed: 'c2VhbGVk' },
   { type: 'token-denied', token: 'd'.repeat(43), ttlMs: 1234.56 },
   { type: 'clear', region: 'sessions' },
   { type: 'clear', region: 'tokens' },

@@ -30,6 +30,12 @@ const need = (heapLimit = 150, heapNeeded = 80) => ({
   heapNeededBytes: heapNeeded * MIB,
 })
 
+/** Refused streams, which degrade nothing. */
+const EVENTS = {
+  streams: 2,
+  findings: [{ code: 'streams_refused', message: 'there is no room' }],
+} as const
+
 const start = (changes: Partial<HealthState> = {}) => {
   const health = createHealth({
     isReady: () => true,
@@ -38,6 +44,7 @@ const start = (changes: Partial<HealthState> = {}) => {
     mode: 'memory',
     redis: undefined,
     revocationsWaiting: () => 0,
+    events: () => EVENTS,
     memoryNeed: need(),
     containerLimit: async () => undefined,
     ofCertificate: () => [],
@@ -53,7 +60,13 @@ const start = (changes: Partial<HealthState> = {}) => {
   }
 }
 const KNOWN = { provider: { discovered: true }, version: '1.2.3' }
-const WELL = { status: 'healthy', reasons: [], revocations_waiting: 0, ...KNOWN }
+const WELL = {
+  status: 'healthy',
+  reasons: [],
+  revocations_waiting: 0,
+  events: EVENTS,
+  ...KNOWN,
+}
 
 describe('what /health tells', () => {
   test('in memory mode that there is no Redis, which is as it should be', async () => {

@@ -50,6 +50,22 @@ describe('C73: an end that waits until the store is back', () => {
     expect(await areAlive([one, other, together, sibling])).toEqual([false, true, false, false])
   })
 
+  test.for([
+    ['was made up', 'x'.repeat(43), [false, true]],
+    ['proves true', undefined, [false, false]],
+  ] as const)(
+    'an operator ends a session whose unverified sign-out %s',
+    async ([, secret, alive]) => {
+      const { sessions, signIn, areAlive, flush } = start()
+      const [one, sibling] = [await signIn(), await signIn()]
+      const presented = secret === undefined ? one : { ...one, secret }
+      sessions.deferUnverifiedEnd(presented, given.REALM, '203.0.113.7')
+      sessions.deferEnd(given.sessionDigest(one), 'operator')
+      await flush()
+      expect(await areAlive([one, sibling])).toEqual(alive)
+    },
+  )
+
   test('a session without metadata ends in doubt, and one that is being written is spared', async () => {
     const { sessions, signIn, index, areAlive, flush, lose } = start()
     const rest = await signIn()

@@ -9,6 +9,15 @@ const program = findProgram('chromium')
 /** Returns why no browser can be started here, or `undefined` when one can. */
 export const chromiumMissing = program ? undefined : 'chromium is not on PATH'
 
-export function launchChromium(): Promise<Browser> {
-  return chromium.launch({ executablePath: program ?? '', args: FLAGS.split(' ') })
+export interface ChromiumOptions {
+  /** Keeps pages for going back to them, as browsers of people do. */
+  readonly isKeepingPages?: boolean
+}
+
+export function launchChromium({ isKeepingPages = false }: ChromiumOptions = {}): Promise<Browser> {
+  return chromium.launch({
+    executablePath: program ?? '',
+    args: FLAGS.split(' '),
+    ignoreDefaultArgs: isKeepingPages ? ['--disable-back-forward-cache'] : [],
+  })
 }

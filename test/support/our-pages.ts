@@ -22,6 +22,16 @@ export function ourPages(party: UsedParty): readonly OurPage[] {
       200,
       async () => (await party.attempt()).browser.get(`${APP}/oauth2/logout`),
     ],
+    [
+      'the sessions of a user',
+      200,
+      async () => (await party.attempt()).browser.get(`${APP}/oauth2/sessions`),
+    ],
+    [
+      'the question before other sessions end',
+      200,
+      async () => (await party.attempt()).browser.get(`${APP}/oauth2/sessions?end=others`),
+    ],
     ['a sign-in that failed', 400, () => get('/oauth2/callback?state=x&code=y')],
     ['a foreign return address', 400, () => get('/oauth2/login?rd=https://evil.example')],
     ['a return address with two slashes', 400, () => get('/oauth2/login?rd=//evil.example')],
@@ -83,9 +93,10 @@ export function expectSafePage({ headers, body }: Visit, issuer: string): void {
   expectInertMarkup(body)
 }
 
-const TAGS = 'html head meta title style body main h1 p a form input button strong footer'.split(
-  ' ',
-)
+const TAGS =
+  'html head meta title style body main h1 h2 h3 p a ul li dl dt dd time form input button strong footer'.split(
+    ' ',
+  )
 
 function expectInertMarkup(body: string): void {
   const tags = [...body.matchAll(/<\/?([a-z][a-z0-9]*)/gi)].map(([, name = '']) => name)

@@ -13,9 +13,24 @@ body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1.5rem;ba
 main{width:100%;max-width:32rem;background:var(--paper);border:1px solid var(--line);border-radius:.75rem;padding:2rem;overflow-wrap:anywhere}
 h1{margin:0 0 .75rem;font-size:1.4rem;line-height:1.25}
 p{margin:.75rem 0}
+a{color:var(--accent)}
 .actions{display:flex;flex-wrap:wrap;gap:.75rem;margin:1.5rem 0 0}
 a.button,button{display:inline-block;border:1px solid var(--accent);border-radius:.5rem;padding:.6rem 1.1rem;background:var(--accent);color:var(--on-accent);font:inherit;font-weight:600;text-decoration:none;cursor:pointer}
-a.quiet{background:transparent;color:var(--accent)}
+a.quiet,button.quiet{background:transparent;color:var(--accent)}
+.notice{border-left:4px solid var(--accent);border-radius:.25rem;padding:.6rem 1rem;background:var(--ground)}
+main:has(.cards){max-width:56rem}
+h2{margin:1.75rem 0 .75rem;font-size:1.1rem}
+h3{margin:0 0 .6rem;font-size:1.05rem;line-height:1.35}
+.cards{list-style:none;margin:1rem 0;padding:0;display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,19rem),1fr));gap:1rem}
+.card{display:flex;flex-direction:column;align-items:start;border:1px solid var(--line);border-radius:.6rem;padding:1rem 1.1rem}
+.card.current{border-color:var(--accent);border-left-width:4px}
+dl{margin:0 0 .9rem;display:grid;grid-template-columns:max-content 1fr;gap:.3rem 1rem}
+dt{color:var(--soft)}
+dd{margin:0}
+time{color:var(--soft);font-size:.85rem;white-space:nowrap}
+.card form{margin-top:auto}
+.card button{padding:.45rem .95rem}
+@media(max-width:30rem){body{padding:.75rem}main{padding:1.25rem}}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
 footer{margin-top:1.75rem;padding-top:1rem;border-top:1px solid var(--line);color:var(--soft);font-size:.85rem}
 `

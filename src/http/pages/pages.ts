@@ -55,8 +55,7 @@ export function resetCookiesPage(loginUrl: string): PageContent {
 
 /** Sends `fields` along as hidden inputs. */
 export function confirmSignOutPage(
-  action: string,
-  stayUrl: string,
+  links: { readonly logout: string; readonly stay: string; readonly sessions: string },
   fields: Readonly<Record<string, string>>,
   formTargets: readonly string[],
 ): PageContent {
@@ -67,8 +66,9 @@ export function confirmSignOutPage(
     title: 'Sign out?',
     formTargets,
     body: html`<p>You will be signed out of all pages that use this sign-in.${'local' in fields ? ' You stay signed in at the sign-in service itself.' : ''}</p>
-<form method="post" action="${action}">${hidden}
-<p class="actions"><button type="submit">Sign out</button> <a class="button quiet" href="${stayUrl}">Stay signed in</a></p></form>`,
+<form method="post" action="${links.logout}">${hidden}
+<p class="actions"><button type="submit">Sign out</button> <a class="button quiet" href="${links.stay}">Stay signed in</a></p></form>
+<p><a href="${links.sessions}">See where else you are signed in</a></p>`,
   }
 }
 

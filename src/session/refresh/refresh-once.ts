@@ -3,7 +3,7 @@ import { renewalNeed, type Session } from '../../core/session.ts'
 import type { RefreshTokens } from '../../oidc/refresh.ts'
 import type { Generations } from '../../store/generations.ts'
 import type { Store } from '../../store/store.ts'
-import { namedOwnersOf } from '../owners.ts'
+import { namedOwnersOf, ownersOf } from '../owners.ts'
 import type { Tokens } from '../records.ts'
 import type { PresentedSession } from '../session-cache.ts'
 import type { RefreshLock } from './locks.ts'
@@ -38,8 +38,8 @@ export function createRefreshOnce(options: RefreshOnceOptions): RefreshOnce {
     session: Session,
     { generation = 0 }: Tokens,
   ): Promise<EndReason | undefined> {
-    const { user, providerSession } = namedOwnersOf(session)
-    const owners = providerSession === undefined ? [user] : [user, providerSession]
+    const { user } = namedOwnersOf(session)
+    const owners = ownersOf(session).map(({ id }) => id)
     if ((await generations.oldestOf(...owners)) <= generation) return undefined
     return (await generations.oldestOf(user)) > generation ? 'operator' : 'provider'
   }

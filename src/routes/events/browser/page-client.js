@@ -1,0 +1,212 @@
+/**
+ * Follows events about the session of a page: docs/connected-clients.md. A classic script without dependencies for any page of
+ * a protected host. client-script.ts serves it without indentation and without lines that are comments.
+ */
+;(() => {
+  /** @type {{ src?: string, isConnected?: boolean }} */
+  const { src } = document.currentScript ?? {}
+  if (!src) return
+  const url = new URL('events', src).href
+  const key = `vestibule ${url}`
+  if (key in window) return
+  Reflect.set(window, key, 1)
+
+  /** @typedef {{ name: string, id?: string | undefined, detail: unknown }} PageEvent */
+  /** @typedef {Record<string, string> & { event?: string, data?: string, id?: string, retry?: string }} Fields */
+  /** @typedef {{ ask?: string, at?: string | false, from?: string, event?: PageEvent }} Message */
+
+  const { compare } = new Intl.Collator('en', { numeric: true })
+  // Last broadcast that this page has received, or at which it began; empty before.
+  let last = ''
+  // Last broadcast of the connection, which is before `last` while it catches up for another page.
+  let reached = ''
+  // Whether there was a session; a page that never had one is left alone.
+  let isKnown = false
+  let isOver = false
+  let retryMs = 3e3
+  let failures = 0
+  // Time of the last bytes, or of the beginning of an attempt; 0 in a pause. In other pages that of the last message.
+  let heardAt = 0
+  let period = new AbortController()
+  // Ends the running attempt or the pause after it; exists only in the page that holds the connection.
+  /** @type {AbortController | undefined} */
+  let attempt
+  /** @type {BroadcastChannel | undefined} */
+  let channel
+
+  /** @returns {Promise<void>} */
+  async function start(steal = false) {
+    stop()
+    const { signal } = (period = new AbortController())
+    try {
+      channel = new BroadcastChannel(key)
+      channel.onmessage = hear
+      wake()
+      await navigator.locks.request(key, steal ? { steal } : { signal }, () => lead(signal))
+    } catch {
+      // Another page took the lock, because this one did not answer; or there are no locks, and each page has a connection.
+      if (!signal.aborted) return attempt ? start() : lead(signal)
+    }
+  }
+
+  // Lets go of everything, because browsers keep no page for going back to it that holds a lock or a connection.
+  function stop() {
+    period.abort()
+    attempt?.abort()
+    channel?.close()
+  }
+
+  function wake(silentMs = 2e4) {
+    const { signal } = period
+    const now = Date.now()
+    if (attempt) {
+      if (now - heardAt >= silentMs) attempt.abort()
+    } else if (!signal.aborted) {
+      post({ ask: last })
+      // Takes over from a page that the system has put to sleep with its lock.
+      setTimeout(() => {
+        if (!attempt && heardAt < now && !signal.aborted && !document.hidden) void start(true)
+      }, 5e3)
+    }
+  }
+
+  /** @param {Message} message */
+  function post(message) {
+    channel?.postMessage(message)
+  }
+
+  /** @param {MessageEvent<Message>} message */
+  function hear({ data }) {
+    if (data.ask === undefined) learn(data)
+    else if (attempt) answer(data.ask)
+  }
+
+  /** @param {Message} message */
+  function learn({ at, from, event }) {
+    if (attempt) return
+    heardAt = Date.now()
+    isKnown ||= typeof at === 'string'
+    last ||= at || ''
+    if (event) take(event)
+    // The connection began after what this page has received, so something may be missing.
+    if (from && compare(from, last) > 0) post({ ask: last })
+  }
+
+  /** @param {string} ask */
+  function answer(ask) {
+    isKnown ||= ask !== ''
+    // Reads again from where the other page is.
+    if (ask && compare(ask, reached) < 0) {
+      reached = ask
+      wake(0)
+    } else wake()
+    post({ at: isKnown && last })
+  }
+
+  /** @param {AbortSignal} signal */
+  async function lead(signal) {
+    reached = last
+    while (!signal.aborted) {
+      const { signal: turn } = (attempt = new AbortController())
+      heardAt = Date.now()
+      failures++
+      const watch = setInterval(wake, 5e3, 45e3)
+      const leastMs = await follow(turn).catch(() => 0)
+      clearInterval(watch)
+      heardAt = 0
+      const growing = Math.min(6e4, retryMs * 2 ** failures) * (1 - Math.random() / 2)
+      // A pause that is too long for a timer would be none.
+      const ms = Math.min(failures ? leastMs + growing : retryMs, 2e9)
+      if (!turn.aborted)
+        await new Promise((resolve) => {
+          turn.onabort = resolve
+          setTimeout(resolve, ms)
+        })
+    }
+    attempt = undefined
+  }
+
+  /** @param {AbortSignal} signal */
+  async function follow(signal) {
+    const response = await fetch(url, {
+      headers: reached ? { 'Last-Event-ID': reached } : {},
+      credentials: 'include',
+      redirect: 'error',
+      signal,
+    })
+    const { status, headers, body } = response
+    if (status === 401) {
+      // Asks again only when a page is loaded or shown.
+      if (!isKnown) return Infinity
+      /** @type {{ reason?: string }} */
+      const { reason = 'expired' } = await response.json().catch(() => ({}))
+      share({ name: 'session-ended', detail: { reason } })
+    }
+    if (body && headers.get('content-type')?.startsWith('text/event-stream')) await read(body)
+    return Number(headers.get('retry-after')) * 1e3 || 0
+  }
+
+  /** @param {ReadableStream<Uint8Array<ArrayBuffer>>} body */
+  async function read(body) {
+    isKnown = true
+    post({ at: last })
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader()
+    let rest = ''
+    /** @type {Fields} */
+    let fields = {}
+    for (;;) {
+      const { value, done } = await reader.read()
+      if (done) return
+      heardAt = Date.now()
+      failures = 0
+      // A carriage return at the end may be half of an end of line.
+      const lines = (rest + value).split(/\r\n|\n|\r(?!$)/)
+      rest = lines.pop() ?? ''
+      for (const line of lines) {
+        const [name = '', text = ''] = line.split(/:\x20?(.*)/s)
+        if (!line) {
+          dispatch(fields)
+          fields = {}
+        } else if (name === 'data' && fields.data) fields.data += `\n${text}`
+        else fields[name] = text
+      }
+    }
+  }
+
+  /** @param {Fields} fields */
+  function dispatch({ event, data, id, retry }) {
+    retryMs = Number(retry) || retryMs
+    if (id) reached = id
+    if (event && data) share({ name: event, id, detail: JSON.parse(data) })
+    else if (id) {
+      last ||= id
+      post({ at: id, from: id })
+    }
+  }
+
+  /** @param {PageEvent} event */
+  function share(event) {
+    post({ event })
+    take(event)
+  }
+
+  /** @param {PageEvent} event */
+  function take({ name, id, detail }) {
+    const isEnd = name === 'session-ended'
+    if ((isEnd && !isKnown) || (id && compare(id, last) <= 0)) return
+    isKnown = true
+    last = id || last
+    isOver = isEnd
+    if (isEnd) stop()
+    const event = new CustomEvent(`vestibule:${name}`, { detail, cancelable: isEnd })
+    if (!dispatchEvent(event) || !isEnd) return
+    // A sign-out of this page has its way to the provider before it, and a reload before that would sign in again.
+    setTimeout(() => location.reload(), /"signed-out"/.test(JSON.stringify(detail)) ? 3e3 : 0)
+  }
+
+  addEventListener('pagehide', stop)
+  addEventListener('pageshow', ({ persisted }) => void (persisted && !isOver && start()))
+  addEventListener('online', () => wake(0))
+  document.addEventListener('visibilitychange', () => wake())
+  void start()
+})()

@@ -1,0 +1,203 @@
+import type { Browser, BrowserContext, Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { chromiumMissing, launchChromium } from '../../support/chromium.ts'
+import { type FollowedPages, seenBy, startFollowedPages } from '../../support/followed-pages.ts'
+
+const TABS = 10
+const ENDED = ['session-ended', { reason: 'operator' }]
+
+const missing = chromiumMissing ? ` (${chromiumMissing})` : ''
+
+describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
+  let world: FollowedPages
+  let browser: Browser
+  let context: BrowserContext
+  const faults: string[] = []
+
+  beforeAll(async () => {
+    world = await startFollowedPages()
+    browser = await launchChromium({ isKeepingPages: true })
+  })
+  afterAll(async () => {
+    await browser?.close()
+    await world?.[Symbol.asyncDispose]()
+  })
+  beforeEach(async () => {
+    world.lead(world.first)
+    context = await browser.newContext()
+    context.on('weberror', (fault) => faults.push(String(fault.error())))
+    context.on('console', (message) => {
+      if (/content security|trusted/i.test(message.text())) faults.push(message.text())
+    })
+    await world.signIn(context)
+  })
+  afterEach(async () => {
+    await context.close()
+    await world.untilStreams(0)
+    expect(faults.splice(0)).toEqual([])
+  })
+
+  const open = async (path: string, origin = world.app): Promise<Page> => {
+    const page = await context.newPage()
+    await page.goto(`${origin}${path}`)
+    return page
+  }
+
+  /** Opens a tab that holds the connection and others that wait for it. */
+  const openTabs = async (path: string, count = TABS): Promise<Page[]> => {
+    const holder = await open(`${path}0`)
+    await world.untilStreams(1)
+    const others = Array.from({ length: count - 1 }, (_, tab) => open(`${path}${tab + 1}`))
+    return [holder, ...(await Promise.all(others))]
+  }
+
+  const expectNotices = async (page: Page, ...data: unknown[]): Promise<void> => {
+    const notices = data.map((each) => ['notice', each])
+    await expect.poll(() => seenBy(page)).toEqual(notices)
+  }
+
+  /** Sends one notice that tabs are sure to hear, whatever is still being connected. */
+  const untilAllHear = async (tabs: readonly Page[], data: string): Promise<void> => {
+    await world.untilStreams(1)
+    await world.notify(data)
+    for (const tab of tabs) await expectNotices(tab, data)
+  }
+
+  test('ten tabs share one connection, and each is told once', async () => {
+    const tabs = await openTabs('/tab/')
+    await untilAllHear(tabs, 'one')
+    expect(await world.streams(world.first)).toBe(1)
+  })
+
+  test('another tab takes over when the holder is closed, and no notice is missed or told twice', async () => {
+    const [holder, ...others] = await openTabs('/tab/', 3)
+    await world.notify(1)
+    for (const tab of others) await expectNotices(tab, 1)
+    const closed = holder?.close()
+    await world.notify(2)
+    await closed
+    await world.notify(3)
+    for (const tab of others) await expectNotices(tab, 1, 2, 3)
+    await world.untilStreams(1)
+  })
+
+  test('the end of a session reaches ten tabs, and each is loaded again once', async () => {
+    const tabs = await openTabs('/public/ends?', TABS)
+    await untilAllHear(tabs, 'ready')
+    const reloaded = tabs.map((tab) => tab.waitForEvent('load'))
+    await world.endAll()
+    await Promise.all(reloaded)
+    await world.untilStreams(0)
+    const again = await open('/public/ends?again')
+    await again.waitForLoadState('networkidle')
+    for (const [at] of tabs.entries()) expect(world.loads.get(`/public/ends?${at}`)).toBe(2)
+  })
+
+  test('a protected page whose session has ended is loaded by way of the sign-in', async () => {
+    const tabs = await openTabs('/ends/', 2)
+    await untilAllHear(tabs, 'ready')
+    await world.endAll()
+    for (const tab of tabs) await expect.poll(() => seenBy(tab)).toEqual([])
+    expect([0, 1].map((at) => world.loads.get(`/ends/${at}`))).toEqual([2, 2])
+  })
+
+  test('a page that prevents the default is told once and stays silent', async () => {
+    const tabs = await openTabs('/public/stays?prevent&', 2)
+    await untilAllHear(tabs, 'ready')
+    await world.endAll()
+    for (const tab of tabs) {
+      await expect.poll(() => seenBy(tab)).toEqual([['notice', 'ready'], ENDED])
+      await tab.evaluate('dispatchEvent(new Event("online"))')
+    }
+    await world.signIn(context)
+    expect(await world.streams(world.first)).toBe(0)
+    expect(world.loads.get('/public/stays?prevent&0')).toBe(1)
+  })
+
+  test('a page without a session is left alone, and follows once there is one', async () => {
+    await context.clearCookies()
+    const page = await open('/public/quiet')
+    await page.waitForLoadState('networkidle')
+    expect(await seenBy(page)).toEqual([])
+    await world.signIn(context)
+    await page.evaluate('dispatchEvent(new Event("online"))')
+    await untilAllHear([page], 'welcome')
+    expect(world.loads.get('/public/quiet')).toBe(1)
+  })
+
+  test('a lid is closed and opened: what was sent meanwhile arrives, once', async () => {
+    const tabs = await openTabs('/lid/', 2)
+    await untilAllHear(tabs, 'before')
+    await context.setOffline(true)
+    await world.notify('meanwhile')
+    await context.setOffline(false)
+    for (const tab of tabs) await expectNotices(tab, 'before', 'meanwhile')
+    await world.untilStreams(1)
+  })
+
+  test('another replica goes on where the first was', async () => {
+    const tabs = await openTabs('/moved/', 2)
+    await untilAllHear(tabs, 'before')
+    world.lead(world.second)
+    await world.notify('meanwhile')
+    for (const tab of tabs) await tab.evaluate('dispatchEvent(new Event("online"))')
+    await world.untilStreams(1, world.second)
+    await world.notify('after')
+    for (const tab of tabs) await expectNotices(tab, 'before', 'meanwhile', 'after')
+    world.lead(world.first)
+  })
+
+  test('a page that is kept lets go of the connection, and catches up when it is shown again', async () => {
+    const page = await open('/kept')
+    await untilAllHear([page], 'before')
+    await page.goto(`${world.app}/recorder.js`)
+    await world.untilStreams(0)
+    await world.notify('meanwhile')
+    await page.evaluate('history.back()')
+    await expect.poll(() => page.evaluate('window.isRestored')).toBe(true)
+    await expectNotices(page, 'before', 'meanwhile')
+  })
+
+  test('a page that is kept learns of an end when it is shown again', async () => {
+    const page = await open('/public/kept?prevent')
+    await untilAllHear([page], 'before')
+    await page.goto(`${world.app}/recorder.js`)
+    await world.untilStreams(0)
+    await world.endAll()
+    await page.evaluate('history.back()')
+    await expect.poll(() => page.evaluate('window.isRestored')).toBe(true)
+    await expect.poll(() => seenBy(page)).toEqual([['notice', 'before'], ENDED])
+  })
+
+  test.for(['/strict', '/twice'])(
+    '%s: a strict policy of the page, and a script that is there twice',
+    async (path) => {
+      await untilAllHear([await open(path)], 'heard')
+    },
+  )
+
+  test('a page of one host follows by the address of another, which is that of the sign-in', async () => {
+    const settingsOf = (port: number) => ({
+      PUBLIC_URL: `http://auth.shop.localhost:${port}`,
+      COOKIE_DOMAIN: 'shop.localhost',
+    })
+    await using shared = await startFollowedPages(settingsOf, 'http://auth.shop.localhost')
+    const own = await browser.newContext()
+    await shared.signIn(own)
+    const pages = [await own.newPage(), await own.newPage()]
+    await pages[0]?.goto(`${shared.app}/public/shared?0`)
+    await pages[1]?.goto(`${shared.other}/public/shared?prevent`)
+    await shared.untilStreams(2)
+    await shared.notify('before')
+    for (const page of pages) await expectNotices(page, 'before')
+    await shared.notify('and')
+    for (const page of pages) await page.evaluate('dispatchEvent(new Event("online"))')
+    await shared.untilStreams(2)
+    await shared.notify('after')
+    for (const page of pages) await expectNotices(page, 'before', 'and', 'after')
+    await shared.endAll()
+    await expect.poll(() => shared.loads.get('/public/shared?0')).toBe(2)
+    await expect.poll(() => pages[1] && seenBy(pages[1])).toContainEqual(ENDED)
+    await own.close()
+  })
+})
