@@ -92,13 +92,13 @@ export function createOwnSessions(options: OwnSessionsOptions): OwnSessions {
   /** Adds the latest use and leaves out sessions that have ended meanwhile. */
   async function withLastUse(sessions: readonly OwnSession[]): Promise<readonly OwnSession[]> {
     if (!idleTimeoutMs) return sessions
+    const longestMs = Math.min(idleTimeoutMs, maxAgeMs)
     const lives = await store.readLives(sessions.map(({ digest }) => digest))
     return sessions.flatMap((session, at) => {
       const life = lives[at]
       if (life?.kind !== 'alive') return []
-      const usedAt = now() - (idleTimeoutMs - life.leftMs)
-      // Bounds it, because the last extension before the absolute end is shorter than the timeout.
-      return [{ ...session, lastSeenAt: Math.min(now(), Math.max(session.createdAt, usedAt)) }]
+      // Bounds it, because the store's clock is another one.
+      return [{ ...session, lastSeenAt: Math.min(now(), now() - (longestMs - life.leftMs)) }]
     })
   }
 
