@@ -58,9 +58,8 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   const readMetadata = createMetadataReader(options)
 
   /** Takes a sign-in without a recorded generation as one before all others. */
-  function isBefore({ generation = 0 }: Pick<SessionMetadata, 'generation'>, from: number) {
-    return generation < from || generations.isAhead(generation)
-  }
+  const isBefore = ({ generation = 0 }: Pick<SessionMetadata, 'generation'>, from: number) =>
+    generation < from || generations.isAhead(generation)
 
   async function endOne(
     digest: string,
@@ -87,7 +86,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
     { kind, id }: Owner,
     reason: EndReason,
     isMeant: (digest: string, metadata: SessionMetadata) => boolean | Promise<boolean>,
-    isMissingMeant: (digest: string) => Promise<boolean>,
+    canBeMissing: boolean,
   ): Promise<number> {
     async function isEnding(digest: string, found: FoundMetadata): Promise<boolean> {
       switch (found.kind) {
@@ -96,7 +95,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
         case 'unreadable':
           return false
         case 'missing':
-          return isMissingMeant(digest)
+          return canBeMissing || hasIdentity(store, digest)
       }
     }
     let ended = 0
@@ -107,14 +106,6 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       if (found.kind !== 'missing') ended++
     }
     return ended
-  }
-
-  /**
-   * Resolves with whether a session without metadata still has a record. A session that is being written needs no end,
-   * because its sign-in fails by its generation or began later.
-   */
-  async function hasIdentity(digest: string): Promise<boolean> {
-    return (await store.read(digest, ['identity'])).identity !== undefined
   }
 
   async function endOld(digest: string, from: number, reason: EndReason): Promise<boolean> {
@@ -140,7 +131,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
         reason,
         (_, metadata) =>
           isBefore(metadata, from) && (user === undefined || metadata.owners.user === user),
-        hasIdentity,
+        false,
       )
     },
 
@@ -177,7 +168,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
           { kind: 'providerSession', id },
           'signed-out',
           async (other, metadata) => other !== digest && (await isOld(metadata)),
-          isLate ? hasIdentity : async () => true,
+          !isLate,
         )
       }
       await endOne(digest, owners, 'signed-out')
@@ -188,6 +179,14 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       return codec.open(digest, 'identity', identity, { secret, realm }) !== undefined
     },
   }
+}
+
+/**
+ * Resolves with whether a session without metadata still has a record. A session that is being written needs no end,
+ * because its sign-in fails by its generation or began later.
+ */
+async function hasIdentity(store: Store, digest: string): Promise<boolean> {
+  return (await store.read(digest, ['identity'])).identity !== undefined
 }
 
 function ownersOf(found: FoundMetadata): Owners | undefined {

@@ -1,61 +1,22 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
+import type { SessionCredential } from '../../src/core/session.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
-import type { LogoutToken } from '../../src/oidc/tokens/logout-token.ts'
 import type { Order } from '../../src/session/end-in-store.ts'
 import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
 import { userOwner } from '../../src/session/owners.ts'
-import { createProviderLogout } from '../../src/session/provider-logout.ts'
 import { sessionDigest } from '../../src/session/records.ts'
-import { startTcpProxy, type TcpProxy } from '../../stand-ins/network/tcp-proxy.ts'
+import { startTcpProxy } from '../../stand-ins/network/tcp-proxy.ts'
+import { type LoneReplica, logoutToken, startLoneReplica } from '../support/lone-replica.ts'
 import { until } from '../support/own-lag.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
 import { describeWithRedis, SERVER_KEY } from '../support/replicas.ts'
-import { openSessionReplica } from '../support/session-replica.ts'
 import { identity, newSession, REALM, sessionOf } from '../support/started-sessions.ts'
 
 const ISSUER = identity.issuer
 const GRACE_MS = 300_000
 const RING = createKeyRing([Buffer.from(SERVER_KEY, 'hex')])
-// Whether Redis is away is told by the connection alone, and not by how often it was away before.
-const SETTINGS = { REDIS_ENABLE_CIRCUIT_BREAKER: 'false' }
 
-/** Starts the session parts of one replica, with its own connection to Redis and its own wall clock. */
-function startReplica(network: TcpProxy, skewMs = 0) {
-  const now = () => Date.now() + skewMs
-  const REDIS_URL = `redis://127.0.0.1:${network.port}`
-  const { sessions, state, close } = openSessionReplica({ ...SETTINGS, REDIS_URL }, now)
-  const endAsAtProvider = createProviderLogout({
-    sessions,
-    oneTimeKeys: state.oneTimeKeys,
-    clientId: 'vestibule',
-    isStoreAvailable: () => state.isAvailable,
-    now,
-  })
-  const open = async (subject: string, sid: string | undefined, tokens = newSession.tokens) => {
-    const cookie = await sessions.open({ ...sessionOf(subject, sid), tokens, realm: REALM })
-    return parseSessionCookie(cookie) as SessionCredential
-  }
-  return {
-    network,
-    state,
-    sessions,
-    endAsAtProvider,
-    open,
-    signIn: async (subject: string, sid?: string) =>
-      open(subject, sid, { ...newSession.tokens, generation: await sessions.currentGeneration() }),
-    async [Symbol.asyncDispose]() {
-      await close()
-      await network.close()
-    },
-  }
-}
-
-type Replica = ReturnType<typeof startReplica>
-
-function logoutToken(ended: LogoutToken['ended']): LogoutToken {
-  return { issuer: ISSUER, jti: crypto.randomUUID(), ended, acceptedUntil: Date.now() + 60_000 }
-}
+type Replica = LoneReplica
 
 const operatorsOrder = (sessions: Replica['sessions']): Order => ({
   asked: sessions.moment(),
@@ -93,16 +54,11 @@ describeWithRedis('C73: an ending that is applied late', () => {
   const replicas: Replica[] = []
   let people = 0
   const start = async (skewMs = 0) => {
-    const replica = startReplica(await startTcpProxy(redis.port), skewMs)
+    const replica = startLoneReplica(await startTcpProxy(redis.port), skewMs)
     replicas.push(replica)
-    await back(replica)
+    await replica.untilBack()
     return replica
   }
-  const back = ({ state }: Replica) =>
-    until(
-      'a Redis that answers',
-      async () => state.isAvailable && (await state.generations.current().catch(() => 0)) > 0,
-    )
   beforeAll(async () => {
     redis = await startRedis()
     // Their wall clocks are minutes apart.
@@ -117,23 +73,11 @@ describeWithRedis('C73: an ending that is applied late', () => {
   })
   beforeEach(async () => {
     for (const { network } of replicas) await network.accept()
-    for (const each of replicas) await back(each)
+    for (const each of replicas) await each.untilBack()
     // Removes the end of everybody's sessions, because the tests are about their own people.
     await redis.cli('DEL', 'vestibule:{generation}:oldest')
   })
   const newPerson = () => `person-${++people}`
-  const cutOff = async ({ network, state }: Replica) => {
-    await network.refuse()
-    await until('the loss', () => !state.isAvailable)
-  }
-  const reconnect = async (replica: Replica) => {
-    await replica.network.accept()
-    await back(replica)
-    await until('an outbox that is empty', async () => {
-      await replica.sessions.revocations.flush()
-      return replica.sessions.revocations.waiting === 0
-    })
-  }
   const livesAt = async (credential: SessionCredential): Promise<boolean[]> =>
     Promise.all(
       replicas.map(
@@ -168,14 +112,14 @@ describeWithRedis('C73: an ending that is applied late', () => {
       { generation: await third.sessions.currentGeneration() },
     ]
     expect(await livesAt(old)).toEqual(everywhere)
-    await cutOff(away)
+    await away.cutOff()
     await give(away, old, who)
     await later([away])
     const anew = await other.signIn(who, work)
     const again = await third.signIn(who, work)
     const otherSid = await third.signIn(who, `${who} at home`)
     const late = await third.open(who, work, { ...newSession.tokens, ...begun })
-    await reconnect(away)
+    await away.reconnect()
 
     await untilNowhere(old)
     expect(await hasTombstone(old)).toBe(true)
@@ -198,12 +142,12 @@ describeWithRedis('C73: an ending that is applied late', () => {
     const [first, second, third] = replicas as [Replica, Replica, Replica]
     const who = newPerson()
     const old = await third.signIn(who, `${who} at work`)
-    for (const each of [first, second]) await cutOff(each)
+    for (const each of [first, second]) await each.cutOff()
     for (const each of [first, second]) await give(each, old, who)
     await later([first, second])
     const anew = await third.signIn(who, `${who} at work`)
-    await reconnect(second)
-    await reconnect(first)
+    await second.reconnect()
+    await first.reconnect()
     await untilNowhere(old)
     expect(await livesAt(anew)).toEqual(everywhere)
   })
@@ -218,7 +162,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
       const who = newPerson()
       const old = await other.signIn(who, `${who} at work`)
       expect(await away.sessions.find(old, REALM)).toBeDefined()
-      await cutOff(away)
+      await away.cutOff()
       await give(away, old, who)
       await later([away])
       const anew = await other.signIn(who, `${who} at work`)
@@ -235,7 +179,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
           () => false,
         )
       expect([await look(old, ofOld), await look(anew, ofNew)]).toEqual([false, true])
-      await reconnect(away)
+      await away.reconnect()
       expect([await look(old, ofOld), await look(anew, ofNew)]).toEqual([false, true])
     },
   )
@@ -244,14 +188,14 @@ describeWithRedis('C73: an ending that is applied late', () => {
     const [away, other] = replicas as [Replica, Replica]
     const who = newPerson()
     const old = await other.signIn(who)
-    await cutOff(away)
+    await away.cutOff()
     await endAtProviderBySub(away, old, who)
     await later([away])
     const second = await other.signIn(who)
     await endAtProviderBySub(away, second, who)
     await later([away])
     const third = await other.signIn(who)
-    await reconnect(away)
+    await away.reconnect()
     const lives = await Promise.all([old, second, third].map(livesAt))
     expect(lives).toEqual([nowhere, nowhere, everywhere])
   })
@@ -259,7 +203,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
   test('an order given without knowledge of Redis’s clock ends earlier sessions and no later one', async () => {
     const network = await startTcpProxy(redis.port)
     await network.refuse()
-    await using fresh = startReplica(network, 3_600_000)
+    await using fresh = startLoneReplica(network, 3_600_000)
     const [, other] = replicas as [Replica, Replica]
     const who = newPerson()
     const old = await other.signIn(who, `${who} at work`)
@@ -268,7 +212,7 @@ describeWithRedis('C73: an ending that is applied late', () => {
     await later([fresh])
     const anew = await other.signIn(who, `${who} at work`)
     await network.accept()
-    await reconnect(fresh)
+    await fresh.reconnect()
     expect([await livesAt(old), await livesAt(anew)]).toEqual([nowhere, everywhere])
   })
 
@@ -278,14 +222,14 @@ describeWithRedis('C73: an ending that is applied late', () => {
     const unknown = await other.open(of, `${of} at work`)
     const { state } = other
     const known = await other.signIn(by, `${by} at work`)
-    await cutOff(away)
+    await away.cutOff()
     for (const who of [of, by]) await endAtProviderBySub(away, known, who)
     const anew = await other.signIn(by, `${by} at work`)
     // Sets the generation as if Redis's clock were an hour behind what was counted so far.
     const aheadMs = (await state.generations.current()) + 3_600_000
     const before = await redis.cli('GET', 'vestibule:{generation}')
     await redis.cli('SET', 'vestibule:{generation}', `${aheadMs}`)
-    await reconnect(away)
+    await away.reconnect()
     for (const each of [unknown, known, anew]) expect(await livesAt(each)).toEqual(nowhere)
     expect(await livesAt(await other.signIn(by, `${by} at work`))).toEqual(everywhere)
     await redis.cli('SET', 'vestibule:{generation}', before || '0')

@@ -7,6 +7,7 @@ import { type UnderTest } from '../store/contracts/contract.ts'
 import { describeDenyList } from '../store/contracts/deny-list.ts'
 import { describeGenerations } from '../store/contracts/generations.ts'
 import { describeListing } from '../store/contracts/listing.ts'
+import { describeLives } from '../store/contracts/lives.ts'
 import { describeLocks } from '../store/contracts/locks.ts'
 import { describeOneTimeKeys } from '../store/contracts/one-time-keys.ts'
 import { describeReplacement } from '../store/contracts/replacement.ts'
@@ -84,6 +85,7 @@ describe.for(Object.entries(WAYS))('%s', ([name, reach]) => {
   describeSessionsByOwner(name, over('sessionsByOwner'))
   describeDenyList(name, over('denyList'))
   describeListing(name, over('store'))
+  describeLives(name, over('store'))
 })
 
 test('every key that is written has a TTL', async () => {

@@ -348,6 +348,17 @@ describe('idle sessions', () => {
     expect(extensions()).toHaveLength(2)
   })
 
+  test('a look that is no use extends nothing, and the next use does', async () => {
+    const { sessions, find, credential, calls } = await startOpen({ idleTimeoutMs: IDLE_MS })
+    expect(await sessions.find(credential, REALM, { isUse: false })).toBeDefined()
+    expect(calls).not.toContain(`extend ${IDLE_MS}`)
+    await find()
+    expect(calls).toContain(`extend ${IDLE_MS}`)
+    expect(await sessions.readLives([sessionDigest(credential)])).toEqual([
+      { kind: 'alive', leftMs: IDLE_MS },
+    ])
+  })
+
   test('near its absolute end it is extended up to there and no further', async () => {
     const { find, calls, elapse } = await startOpen({ idleTimeoutMs: IDLE_MS, maxAgeMs: 3000 })
     elapse(1500)

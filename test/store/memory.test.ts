@@ -15,6 +15,7 @@ import { ROOMY } from '../support/memory-bounds.ts'
 import { describeDenyList } from './contracts/deny-list.ts'
 import { describeGenerations } from './contracts/generations.ts'
 import { describeListing } from './contracts/listing.ts'
+import { describeLives } from './contracts/lives.ts'
 import { describeLocks } from './contracts/locks.ts'
 import { describeOneTimeKeys } from './contracts/one-time-keys.ts'
 import { describeReplacement } from './contracts/replacement.ts'
@@ -39,6 +40,7 @@ const over =
 describeStore('memory', over(createMemoryStore))
 describeReplacement('memory', over(createMemoryStore))
 describeListing('memory', over(createMemoryStore))
+describeLives('memory', over(createMemoryStore))
 describeOneTimeKeys('memory', over(createMemoryOneTimeKeys))
 describeLocks('memory', over(createMemoryLocks))
 describeGenerations('memory', over(createMemoryGenerations))

@@ -339,7 +339,7 @@ describeWithRedis('A91 values in Redis that are not what they were', () => {
     await until('its message', async () => (await receivedAt(passing)) > receivedBefore)
     await bytes.put(victim.keyOf('identity'), old)
     await bytes.put(other.keyOf('identity'), old)
-    expect((await bytes.get(victim.keyOf('tombstone'))).toString()).toBe('1')
+    expect((await bytes.get(victim.keyOf('tombstone'))).toString()).toBe('signed-out')
     for (const replica of [plain, passing]) {
       expect([await statusAt(replica, victim), await statusAt(replica, other)]).toEqual([302, 302])
     }

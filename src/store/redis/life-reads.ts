@@ -1,4 +1,4 @@
-import { endReasonOf } from '../../core/end-reason.ts'
+import { type EndReason, endReasonOf } from '../../core/end-reason.ts'
 import { type KeyPart, recordKey, type SessionLife, type Store } from '../store.ts'
 import type { RedisPortOptions } from './options.ts'
 import { readTextOrNil, readWholeNumber } from './replies.ts'
@@ -32,22 +32,20 @@ export function createLifeReads(options: RedisPortOptions): Store['readLives'] {
     })
   }
 
-  /** Reads tombstones after the sessions, because an end replaces the one by the other at once. */
+  /** Reads tombstones after the sessions, because an end puts the one in the place of the other at once. */
   async function readReasons(gone: readonly string[]) {
-    // Asks nothing where none is gone, because a read without a command would close an open breaker.
-    const replies =
-      gone.length === 0
-        ? []
-        : await redis.readEach(
-            keysOf(gone, 'tombstone'),
-            (client, key) => client.eval(TOMBSTONE, { keys: [key] }),
-            readTimeoutMs,
-          )
+    if (gone.length === 0) return new Map<string, EndReason | undefined>()
+    const replies = await redis.readEach(
+      keysOf(gone, 'tombstone'),
+      (client, key) => client.eval(TOMBSTONE, { keys: [key] }),
+      readTimeoutMs,
+    )
+    const reasons = replies.map(readTextOrNil).map((name) => name ?? undefined)
     return new Map(
-      gone.map((digest, at) => {
-        const name = readTextOrNil(replies[at] ?? null)
-        return [digest, name === null ? undefined : endReasonOf(name)] as const
-      }),
+      gone.map((digest, at) => [
+        digest,
+        reasons[at] === undefined ? undefined : endReasonOf(reasons[at]),
+      ]),
     )
   }
 

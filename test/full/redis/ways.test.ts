@@ -61,6 +61,7 @@ const useOnce = async ({ state: one }: ObservedState, heard: ObservedState): Pro
   await one.store.end(digest, LONG_MS, 'operator')
   await other.store.create(digest, records, LONG_MS)
   expect(await other.store.read(digest, ['identity'])).toEqual({})
+  expect(await other.store.readLives([digest])).toEqual([{ kind: 'ended', reason: 'operator' }])
   const hasHeard = (type: string) =>
     heard.messages.some(
       (message) => message.type === type && JSON.stringify(message).includes(digest),

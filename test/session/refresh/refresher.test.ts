@@ -182,7 +182,7 @@ describe('a session that is due', () => {
     })
     const { accessTokenExpiresInSeconds: _, ...given } = issued
     expect(await due.tokens()).toEqual({ ...given, accessTokenExpiresAt: endsAt, generation: 0 })
-    expect(due.results).toEqual([REFRESHED])
+    expect([due.results, due.renewed, due.ended]).toEqual([[REFRESHED], [due.held.digest], []])
   })
 
   test('is indexed again by user and provider session where the index had lost it', async () => {
@@ -344,6 +344,7 @@ describe('the end of the session', () => {
     const due = await startDue(outcome)
     await due.refresh()
     expect([due.results, due.revoked]).toEqual([[{ result, ...about }], []])
+    expect([due.ended, due.renewed]).toEqual([['provider'], []])
     expect(await due.found()).toBeUndefined()
     expect(due.sessions.recall(due.held.credential, REALM)).toBeUndefined()
     expect(due.calls).toContain(`end ${DAY_MS}`)
@@ -351,14 +352,14 @@ describe('the end of the session', () => {
   })
 
   test.for([
-    ['the user’s', USER],
-    ['those of the same session at the provider', PROVIDER_SESSION],
-    ['everybody’s', undefined],
-  ] as const)('ends unasked where all sessions, %s, have ended meanwhile', async ([, owner]) => {
+    ['the user’s', 'operator', USER],
+    ['those of the same session at the provider', 'provider', PROVIDER_SESSION],
+    ['everybody’s', 'operator', undefined],
+  ] as const)('ends unasked where all sessions, %s, were ended: %s', async ([, reason, owner]) => {
     const due = await startDue(refreshed)
     await due.generations.advance(owner, DAY_MS)
     await due.refresh()
-    expect([due.results, due.asked]).toEqual([[{ result: 'revoked' }], []])
+    expect([due.results, due.asked, due.ended]).toEqual([[{ result: 'revoked' }], [], [reason]])
     expect(await due.found()).toBeUndefined()
   })
 
@@ -403,7 +404,7 @@ describe('the end of the session', () => {
       ],
       2,
     ])
-    expect([await due.found(), two.isPaused()]).toEqual([undefined, false])
+    expect([await due.found(), two.isPaused(), due.ended]).toEqual([undefined, false, ['provider']])
   })
 
   test('C20: a back-off after such a refusal ends with the grace', async () => {
