@@ -54,7 +54,6 @@ const SURPLUS_MS = 5 * 60 * 1000
 /** Creates an ender that does not know the cache: callers are told by `onEnding` and `onEnded`. */
 export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
   const { store, index, generations, codec, maxAgeMs } = options
-
   const readMetadata = createMetadataReader(options)
 
   /** Takes a sign-in without a recorded generation as one before all others. */

@@ -116,7 +116,7 @@ describe.skipIf(missing)(`one’s own sessions in a browser${missing}`, () => {
     }
     await page.goto(`${origin}/oauth2/sessions`)
     const headings = `[...document.querySelectorAll('h1, h2, h3')].map((each) => each.tagName)`
-    const [first, ...others] = (await page.evaluate(headings)) as string[]
+    const [first, ...others] = await page.evaluate<string[]>(headings)
     expect([first, others.slice(0, 2), others.includes('H1')]).toEqual(['H1', ['H2', 'H3'], false])
     expect(await page.getByRole('heading', { name: 'Chrome on Linux' }).count()).toBeGreaterThan(1)
     for (const box of await page.locator('button, a.button').all())
