@@ -128,8 +128,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       return endListed(
         owner,
         reason,
-        (_, metadata) =>
-          isBefore(metadata, from) && (user === undefined || metadata.owners.user === user),
+        (_, metadata) => isOf(metadata, user) && isBefore(metadata, from),
         false,
       )
     },
@@ -190,4 +189,9 @@ async function hasIdentity(store: Store, digest: string): Promise<boolean> {
 
 function ownersOf(found: FoundMetadata): Owners | undefined {
   return found.kind === 'known' ? found.metadata.owners : undefined
+}
+
+/** Returns whether a session is of this user, or the user does not matter. */
+function isOf({ owners }: SessionMetadata, user: string | undefined): boolean {
+  return user === undefined || owners.user === user
 }
