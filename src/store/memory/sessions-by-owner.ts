@@ -27,7 +27,10 @@ export function createMemorySessionsByOwner(
     owned.set(key, { ends, lastEndMs }, count * ENTRY_OVERHEAD_BYTES, lastEndMs - now())
 
   function add(key: string, digest: string, endsAtMs: number): void {
-    const { ends, lastEndMs } = owned.get(key)?.value ?? { ends: new Map(), lastEndMs: 0 }
+    const { ends, lastEndMs } = owned.get(key)?.value ?? {
+      ends: new Map<string, number>(),
+      lastEndMs: 0,
+    }
     for (const [each, endMs] of ends) {
       if (endMs > now()) break
       ends.delete(each)
