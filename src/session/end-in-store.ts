@@ -129,8 +129,7 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       return endListed(
         owner,
         reason,
-        (_, metadata) =>
-          isBefore(metadata, from) && (user === undefined || metadata.owners.user === user),
+        (_, metadata) => isOf(metadata, user) && isBefore(metadata, from),
         false,
       )
     },
@@ -197,4 +196,9 @@ async function isOpenedBy(
 
 function ownersOf(found: FoundMetadata): Owners | undefined {
   return found.kind === 'known' ? found.metadata.owners : undefined
+}
+
+/** Returns whether a session is of this user, or the user does not matter. */
+function isOf({ owners }: SessionMetadata, user: string | undefined): boolean {
+  return user === undefined || owners.user === user
 }

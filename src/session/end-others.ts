@@ -1,4 +1,5 @@
 import type { EndReason } from '../core/end-reason.ts'
+import { OutageError } from '../errors.ts'
 import type { Generations } from '../store/generations.ts'
 import type { Owners, SessionsByOwner } from '../store/sessions-by-owner.ts'
 import type { Order } from './end-in-store.ts'
@@ -10,6 +11,8 @@ import type { SessionMetadata } from './records.ts'
 export interface EndedOthers {
   readonly count: number
   readonly failure?: unknown
+  /** Sessions of the user that an outage kept from ending. */
+  readonly waiting: readonly string[]
 }
 
 /** Ends the sessions of a user but `kept`, and none that begins after the order. */
@@ -29,6 +32,7 @@ export function createEndOthers(options: EndOthersOptions): EndOthers {
   const { index, generations, readMetadata, isBefore, endOne } = options
   return async (user, kept, { asked, reason }) => {
     const from = await generations.from(asked)
+    const waiting: string[] = []
 
     /** Leaves a tombstone where a session is being written, because its sign-in has begun before. */
     async function endIfMeant(digest: string): Promise<boolean> {
@@ -42,7 +46,10 @@ export function createEndOthers(options: EndOthersOptions): EndOthers {
         case 'known': {
           const { metadata } = found
           if (metadata.owners.user !== user || !isBefore(metadata, from)) return false
-          await endOne(digest, metadata.owners, reason)
+          await endOne(digest, metadata.owners, reason).catch((cause: unknown) => {
+            if (cause instanceof OutageError) waiting.push(digest)
+            throw cause
+          })
           return true
         }
       }
@@ -57,6 +64,6 @@ export function createEndOthers(options: EndOthersOptions): EndOthers {
       }),
     )
     const count = areEnded.filter(Boolean).length
-    return failures.length === 0 ? { count } : { count, failure: failures[0] }
+    return { count, waiting, ...(failures.length > 0 && { failure: failures[0] }) }
   }
 }

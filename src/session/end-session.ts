@@ -23,8 +23,8 @@ export interface SessionEnder {
    * then fails. Rejects like `end`.
    */
   endAllOf(owner: Owner, options: EndAllOptions): Promise<number>
-  /** Ends a user's sessions but `kept`, on behalf of the user; reports a failure beside the number that has ended. */
-  endOthersOf(user: string, kept: string): Promise<EndedOthers>
+  /** Ends a user's sessions but `kept`, and reports failures beside the number that has ended. */
+  endOthersOf(user: string, kept: string, reason: EndReason): Promise<EndedOthers>
   /** Ends everybody's sessions in the same way. */
   endAll(options: Omit<EndAllOptions, 'user'>): Promise<number>
   /** Returns the current moment, for an order that may be applied later. */
@@ -109,11 +109,8 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     end: (digest, reason) => ender.end(digest, reason),
     endAllOf: (owner, { reason, user, asked = generations.moment() }) =>
       ender.endAllOf(owner, { asked, reason }, user),
-    endOthersOf: (user, kept) =>
-      ender.endOthersOf(user, kept, {
-        asked: generations.moment(),
-        reason: 'signed-out-elsewhere',
-      }),
+    endOthersOf: (user, kept, reason) =>
+      ender.endOthersOf(user, kept, { asked: generations.moment(), reason }),
     endAll: ({ reason, asked = generations.moment() }) => ender.endAll({ asked, reason }),
     deferAllOf(owner, order) {
       revocations.deferAllOf(owner, order)

@@ -2,6 +2,7 @@ import type { EpochMs } from '../core/epoch-ms.ts'
 import type { SessionsByOwner } from '../store/sessions-by-owner.ts'
 import type { Store } from '../store/store.ts'
 import { createMetadataReader } from './found-metadata.ts'
+import { inPortions } from './in-portions.ts'
 import type { SessionCodec, SessionMetadata } from './records.ts'
 
 /** Session as operators see it. */
@@ -31,21 +32,30 @@ export function createListSessions(options: ListSessionsOptions): ListSessions {
     yield await index.list('user', user)
   }
 
+  async function readListed(digests: readonly string[], user: string | undefined) {
+    const read = await inPortions(digests, readMetadata)
+    return read.flatMap((each, at): ListedSession[] => {
+      if (each.kind !== 'known') return []
+      const { metadata } = each
+      if (user !== undefined && metadata.owners.user !== user) return []
+      const endsAt = metadata.createdAt + maxAgeMs
+      return [{ ...metadata, digest: digests[at] as string, endsAt }]
+    })
+  }
+
   return async (user, limit) => {
     const found: ListedSession[] = []
     const seen = new Set<string>()
     for await (const digests of user === undefined ? store.list() : digestsOf(user)) {
-      for (const digest of digests) {
-        if (found.length >= limit) return found
-        // Skips repeated digests, because a scan may return one twice while the store changes.
-        if (seen.has(digest)) continue
-        seen.add(digest)
-        const read = await readMetadata(digest)
-        if (read.kind !== 'known') continue
-        const { metadata } = read
-        if (user !== undefined && metadata.owners.user !== user) continue
-        found.push({ ...metadata, digest, endsAt: metadata.createdAt + maxAgeMs })
+      // Skips repeated digests, because a scan may return one twice while the store changes.
+      const fresh = [...new Set(digests)].filter((digest) => !seen.has(digest))
+      for (const digest of fresh) seen.add(digest)
+      for (let at = 0; at < fresh.length && found.length < limit; ) {
+        const portion = fresh.slice(at, at + limit - found.length)
+        at += portion.length
+        found.push(...(await readListed(portion, user)))
       }
+      if (found.length >= limit) return found
     }
     return found
   }

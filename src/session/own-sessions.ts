@@ -1,5 +1,7 @@
+import type { EndReason } from '../core/end-reason.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import type { Session } from '../core/session.ts'
+import { OutageError } from '../errors.ts'
 import type { SessionsByOwner } from '../store/sessions-by-owner.ts'
 import type { Store } from '../store/store.ts'
 import type { EndedOthers } from './end-others.ts'
@@ -34,7 +36,10 @@ export interface CurrentSession {
   readonly session: Session
 }
 
-/** Sessions of one user, who lists and ends them by one of them. Rejects with the store's errors. */
+/**
+ * Sessions of one user, who lists and ends them by one of them. Rejects with the store's errors; an end that an outage
+ * kept from a session of theirs is applied when the store is back.
+ */
 export interface OwnSessions {
   list(current: CurrentSession, limit: number): Promise<OwnSessionList>
   /** Ends one of the user's sessions; false where they have none of this digest. */
@@ -51,11 +56,12 @@ export interface OwnSessionsOptions {
   /** Idle timeout; 0 = sessions do not end by idleness. */
   readonly idleTimeoutMs: number
   readonly now: () => EpochMs
-  readonly ender: Pick<SessionEnder, 'end' | 'endOthersOf'>
+  readonly ender: Pick<SessionEnder, 'end' | 'endOthersOf' | 'deferEnd'>
 }
 
 /** Bounds the entries of the index that one list looks up, because some may have no session any more. */
 const MAX_READ = 1000
+const REASON: EndReason = 'signed-out-elsewhere'
 
 export function createOwnSessions(options: OwnSessionsOptions): OwnSessions {
   const { store, index, maxAgeMs, idleTimeoutMs, now, ender } = options
@@ -92,13 +98,13 @@ export function createOwnSessions(options: OwnSessionsOptions): OwnSessions {
   /** Adds the latest use and leaves out sessions that have ended meanwhile. */
   async function withLastUse(sessions: readonly OwnSession[]): Promise<readonly OwnSession[]> {
     if (!idleTimeoutMs) return sessions
+    const longestMs = Math.min(idleTimeoutMs, maxAgeMs)
     const lives = await store.readLives(sessions.map(({ digest }) => digest))
     return sessions.flatMap((session, at) => {
       const life = lives[at]
       if (life?.kind !== 'alive') return []
-      const usedAt = now() - (idleTimeoutMs - life.leftMs)
-      // Bounds it, because the last extension before the absolute end is shorter than the timeout.
-      return [{ ...session, lastSeenAt: Math.min(now(), Math.max(session.createdAt, usedAt)) }]
+      // Bounds it, because the store's clock is another one.
+      return [{ ...session, lastSeenAt: Math.min(now(), now() - (longestMs - life.leftMs)) }]
     })
   }
 
@@ -115,9 +121,17 @@ export function createOwnSessions(options: OwnSessionsOptions): OwnSessions {
 
     async end({ session }, digest) {
       const found = await readOne(digest, namedOwnersOf(session).user)
-      return found !== undefined && (await ender.end(digest, 'signed-out-elsewhere'))
+      if (!found) return false
+      return ender.end(digest, REASON).catch((cause: unknown) => {
+        if (cause instanceof OutageError) ender.deferEnd(digest, REASON)
+        throw cause
+      })
     },
 
-    endOthers: ({ digest, session }) => ender.endOthersOf(namedOwnersOf(session).user, digest),
+    async endOthers({ digest, session }) {
+      const ended = await ender.endOthersOf(namedOwnersOf(session).user, digest, REASON)
+      for (const each of ended.waiting) ender.deferEnd(each, REASON)
+      return ended
+    },
   }
 }

@@ -1,7 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Claims, claimValue } from '../../src/core/claims.ts'
-import { IDENTITY_HEADERS, type Identity, identityHeaders } from '../../src/core/identity.ts'
+import {
+  displayName,
+  IDENTITY_HEADERS,
+  type Identity,
+  identityHeaders,
+} from '../../src/core/identity.ts'
 import {
   type IdentityOptions,
   ignoredClaims,
@@ -241,3 +246,13 @@ describe('identity headers', () => {
     expect(() => headersOf(named, headers, 4)).toThrow('take 5 bytes')
   })
 })
+
+test.for([
+  [{ email: 'a@example.com', preferredUsername: 'al', name: 'Al' }, 'a@example.com'],
+  [{ preferredUsername: 'al', name: 'Al' }, 'al'],
+  [{ name: 'Al' }, 'Al'],
+  [{}, 's'],
+  [{ name: 'x'.repeat(300) }, 'x'.repeat(200)],
+] as const)('a page addresses its user by the best name, bounded: %j', ([known, shown]) =>
+  expect(displayName({ issuer: 'i', subject: 's', groups: [], claims: {}, ...known })).toBe(shown),
+)

@@ -86,3 +86,17 @@ test.for<[what: string, rd: string, target: string | undefined]>([
 
 test('a site that no URL can name is no place to return to', () =>
   expect(parseReturnTo('/', createSite('https', 'app.1', ''), options)).toBeUndefined())
+
+test.for([
+  ['/oauth2/sessions', `${self.origin}/oauth2/sessions`],
+  ['/oauth2/sessions?end=others#x', `${self.origin}/oauth2/sessions`],
+  ['/oauth2/%73essions', `${self.origin}/`],
+  ['/oauth2/sessions/', `${self.origin}/`],
+  ['/oauth2/Sessions', `${self.origin}/`],
+  ['/oauth2/sessions;x', `${self.origin}/`],
+  ['/oauth2/x/../sessions', `${self.origin}/oauth2/sessions`],
+  ['/oauth2/logout', `${self.origin}/`],
+] as const)(
+  'under the base path a sign-in leads to the page of one’s sessions alone: %s',
+  ([rd, target]) => expect(parseReturnTo(rd, self, options)).toBe(target),
+)

@@ -225,7 +225,10 @@ test('a session of somebody else and an unknown one are the same 404, and nothin
   const answers = await Promise.all(
     [id, 'A'.repeat(43)].map((each) => postJson(attacker, `id=${each}`)),
   )
-  const [foreign, unknown] = answers.map(({ status, body }) => [status, JSON.parse(body)])
+  const [foreign, unknown] = answers.map(({ status, body }) => [
+    status,
+    JSON.parse(body) as unknown,
+  ])
   expect(foreign).toEqual([404, { error: 'not_found', message: 'You have no such session.' }])
   expect(unknown).toEqual(foreign)
   expect((await attacker.post(SESSIONS, { id })).status).toBe(404)

@@ -232,4 +232,30 @@ describe('single pages', () => {
     expect(onward).not.toContain('Sign in again')
     expect(await htmlOf(pages.signedOutPage(LOGIN, false))).toContain('Sign in again')
   })
+
+  test('one’s sessions say what is unknown, what is left out and what has just ended', async () => {
+    const shown = sessionsWith('a')
+    const [current, other] = shown.sessions
+    if (!current || !other) throw new Error('two sessions')
+    const { address: _, ...nowhere } = { ...other, lastSeenAt: NOW }
+    const of = (changes: Partial<SessionsPageOptions>) =>
+      htmlOf(sessionsPage({ ...shown, ...changes }))
+    const used = await of({ sessions: [current, nowhere], more: 3, ended: 1 })
+    for (const text of [
+      '<dd>Unknown</dd>',
+      'Last seen',
+      'Ends by',
+      'up to 3 more',
+      'One session has',
+    ])
+      expect(used).toContain(text)
+    expect(used).toContain('aria-label="End session: a"')
+    const alone = await of({ sessions: [current], ended: 0 })
+    for (const text of ['not signed in anywhere else', 'There was no other session to end'])
+      expect(alone).toContain(text)
+    expect(alone).not.toContain('End all others')
+    expect(await of({ sessions: [current], more: 1, ended: 2 })).toMatch(
+      /2 sessions have ended.*End all/s,
+    )
+  })
 })

@@ -94,6 +94,21 @@ describe('the list of one’s own sessions', () => {
       expect(each).not.toHaveProperty('lastSeenAt')
   })
 
+  test('leaves out a session that ends while the list is read', async () => {
+    const { own, current, digests } = await start({
+      idleTimeoutMs: IDLE_MS,
+      wrap: (inner) => ({
+        ...inner,
+        async readLives(asked) {
+          await inner.end(asked[1] as string, given.DAY_MS, 'operator')
+          return inner.readLives(asked)
+        },
+      }),
+    })
+    const listed = await own.list(current, 10)
+    expect(listed.sessions.map(({ digest }) => digests.indexOf(digest))).toEqual([1, 2, 0])
+  })
+
   test('never tells a use before the sign-in or after now, near the absolute end', async () => {
     const { own, current, elapse, sessions, alices } = await start({ idleTimeoutMs: given.DAY_MS })
     elapse(given.DAY_MS - 10 * MINUTE_MS)
@@ -134,7 +149,7 @@ describe('ending one’s own sessions', () => {
   test('all others end, and the current one goes on with its refreshes', async () => {
     const { own, current, alices, bob, areAlive, generations, index } = await start()
     await index.add(given.sessionDigest(bob), { user: ALICE }, given.DAY_MS)
-    expect(await own.endOthers(current)).toEqual({ count: 3 })
+    expect(await own.endOthers(current)).toEqual({ count: 3, waiting: [] })
     expect(await areAlive([...alices, bob])).toEqual([false, true, false, false, true])
     expect(await generations.oldestOf(ALICE)).toBe(0)
   })
@@ -146,7 +161,7 @@ describe('ending one’s own sessions', () => {
     await held.reached
     const later = await signIn('alice')
     held.goOn()
-    expect(await ending).toEqual({ count: 3 })
+    expect(await ending).toEqual({ count: 3, waiting: [] })
     expect(await areAlive([later])).toEqual([true])
   })
 
@@ -161,12 +176,40 @@ describe('ending one’s own sessions', () => {
     expect(credential ? await areAlive([credential]) : [false]).toEqual([false])
   })
 
-  test('a failure is told beside what has ended', async () => {
-    const { own, current, ...started } = await start()
+  test('a failure is told beside what has ended, and the ends that wait are applied later', async () => {
+    const { own, current, digests, areAlive, alices, sessions, ...started } = await start()
     started.break('end', given.outage, 1)
-    const ended = await own.endOthers(current)
-    expect(ended).toEqual({ count: 1, failure: given.STORE_AWAY })
+    const { count, failure, waiting } = await own.endOthers(current)
+    expect([count, failure]).toEqual([1, given.STORE_AWAY])
+    expect(waiting).toHaveLength(2)
+    expect(await areAlive(alices)).toEqual([false, true, false, false])
+    started.mend()
+    await sessions.revocations.flush()
+    for (const digest of digests.filter((each) => each !== current.digest))
+      expect((await started.store.read(digest, ['metadata'])).metadata).toBeUndefined()
     started.break('list')
     await expect(own.endOthers(current)).rejects.toThrow(given.STORE_AWAY)
+  })
+
+  test('one that cannot be ended now ends when the store is back; another failure is told alone', async () => {
+    const { own, current, digests, areAlive, alices, sessions, ...started } = await start()
+    started.break('end')
+    await expect(own.end(current, digests[0] as string)).rejects.toThrow(given.STORE_AWAY)
+    expect([sessions.revocations.waiting, await areAlive(alices)]).toEqual([
+      1,
+      [false, true, true, true],
+    ])
+    started.break('end', given.away)
+    await expect(own.end(current, digests[2] as string)).rejects.toThrow(given.STORE_AWAY)
+    expect(await own.endOthers(current)).toMatchObject({ failure: given.STORE_AWAY, waiting: [] })
+    expect(sessions.revocations.waiting).toBe(1)
+  })
+
+  test('a session whose record does not open is left as it is', async () => {
+    const { own, current, alices, overwrite, ends, digests } = await start()
+    await overwrite(alices[0] as Credential, { metadata: Buffer.from('noise') })
+    expect(await own.end(current, digests[0] as string)).toBe(false)
+    expect(await own.endOthers(current)).toMatchObject({ count: 2 })
+    expect(ends.map(([digest]) => digest)).not.toContain(digests[0])
   })
 })

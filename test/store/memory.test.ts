@@ -241,6 +241,16 @@ describe('the bounds of the sessions by owner in memory', () => {
     expect(lists).toEqual([['a', 'd'], ['b'], []])
   })
 
+  test('the index forgets ended sessions of an owner who keeps signing in, so that its bytes stay bounded', async () => {
+    let nowMs = 0
+    const index = createMemorySessionsByOwner({ maxEntries: 1, maxBytes: 1000 }, () => nowMs)
+    for (const digest of ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i']) {
+      await index.add(digest, { user: 'u' }, 3)
+      nowMs += 1
+    }
+    expect(await index.list('user', 'u')).toEqual(['h', 'i'])
+  })
+
   test('each entry of an owner has an overhead, which its removal frees', async () => {
     const index = createMemorySessionsByOwner({ maxEntries: 10, maxBytes: 1000 })
     for (const digest of 'abcd') await index.add(digest, { user: '1' }, 1000)

@@ -50,7 +50,7 @@ export function sessionsPage(options: SessionsPageOptions): PageContent {
 <h2>This browser</h2>
 <ul class="cards">${current}</ul>
 ${sessions.length > 1 || more > 0 ? elsewhere(others, options) : html`<p>You are not signed in anywhere else.</p>`}
-<p class="actions"><a class="button quiet" href="${links.landing}">Leave this page</a></p>`,
+<p class="actions"><a class="button quiet" href="${links.landing}">Back to the site</a></p>`,
   }
 }
 

@@ -74,7 +74,9 @@ export function createCallerFinder(options: CallerOptions) {
     if (credential === 'ambiguous') return resetCookies(c)
     if (!credential) return refuse(c)
     const realm = options.realmOf(site.host)
-    const found = await sessions.find(credential, realm, standIn && { standIn })
+    // A request that must have no effect is no use either.
+    const isUse = c.env.incoming.method !== 'HEAD'
+    const found = await sessions.find(credential, realm, { isUse, ...(standIn && { standIn }) })
     if (!found) return refuse(c)
     return { credential, digest: sessionDigest(credential), session: found.session }
   }
