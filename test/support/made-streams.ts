@@ -147,7 +147,7 @@ function makeClient(isReadingAtFirst: boolean) {
   const decoder = new TextDecoder()
   let [text, unreadBytes, isReading] = ['', 0, isReadingAtFirst]
   let state: 'open' | 'left' | 'ended' | 'destroyed' = 'open'
-  let waiting: (() => void)[] = []
+  const waiting: (() => void)[] = []
   const output: StreamOutput = {
     write(bytes) {
       if (state !== 'open') throw new Error(`written after it was ${state}`)
@@ -177,7 +177,7 @@ function makeClient(isReadingAtFirst: boolean) {
     /** Names of the events so far, with the reason or the time in them. */
     told: () =>
       [...text.matchAll(/event: (session-\S+)\ndata: (.*)\n\n/g)].map(([, name, data]) =>
-        [name, ...Object.values(JSON.parse(data ?? '') as object)].join(' '),
+        [name, data?.replace(/^.*?:"?|"?\}$/g, '')].join(' '),
       ),
     ids: () => [...text.matchAll(/id: (\S+)\nevent: /g)].map(([, id]) => id),
     retriesMs: () => [...text.matchAll(/retry: (\d+)/g)].map(([, ms]) => Number(ms)),
@@ -193,9 +193,7 @@ function makeClient(isReadingAtFirst: boolean) {
     read(andOn = false) {
       unreadBytes = 0
       isReading = andOn
-      const [resolved] = [waiting]
-      waiting = []
-      for (const resolve of resolved) resolve()
+      for (const resolve of waiting.splice(0)) resolve()
     },
   }
 }
