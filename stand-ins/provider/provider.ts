@@ -115,6 +115,8 @@ const baseConfiguration = (users: readonly ProviderUser[]): Configuration => ({
   },
   scopes: ['openid', 'offline_access', 'email', 'profile', 'groups'],
   cookies: { keys: [crypto.randomUUID()] },
+  // Without the dispatcher that refuses addresses of this machine, where the clients are.
+  fetch: (url, options) => fetch(url, { ...options, dispatcher: undefined } as object),
   findAccount: (_context, sub) => {
     const user = users.find((candidate) => candidate.sub === sub)
     return user && { accountId: sub, claims: () => ({ ...user }) }

@@ -80,21 +80,29 @@ describe.skipIf(missing)(`the demo${missing}`, () => {
     await Promise.all([hers.close(), his.close()])
   })
 
-  test('changes both windows after one sign-out, and leaves the other person alone', async () => {
-    const { curl, origin, profile } = demo()
-    const [hers, his] = [await profile(), await profile()]
-    const [one, two] = [await open(hers, 'alice'), await open(hers, 'alice')]
-    const bob = await open(his, 'bob')
-    await untilShown(curl, 'Tea at four', [one, two, bob])
-    await one.getByRole('button', { name: 'Sign out' }).click()
-    await two.getByText('Your session has ended: you signed out in this browser.').waitFor()
-    await one.locator('button[value="yes"]').click()
-    await one.waitForURL(`${origin}/oauth2/signed-out**`)
-    await two.locator('button[value="alice"]').click()
-    await two.getByText('Your session before this one ended').waitFor()
-    expect(await bob.locator('#notices').innerText()).toContain('Tea at four')
-    await Promise.all([hers.close(), his.close()])
-  })
+  test.for([
+    ['quickly', false, 'you signed out'],
+    ['after a while', true, 'the provider ended it'],
+  ] as const)(
+    'changes both windows after a sign-out that is confirmed %s, and nobody else’s',
+    async ([, takesTime, reason]) => {
+      const { curl, origin, profile } = demo()
+      const [hers, his] = [await profile(), await profile()]
+      const [one, two] = [await open(hers, 'alice'), await open(hers, 'alice')]
+      const bob = await open(his, 'bob')
+      await untilShown(curl, 'Tea at four', [one, two, bob])
+      await one.getByRole('button', { name: 'Sign out' }).click()
+      await two.getByText('Your session has ended: you signed out in this browser.').waitFor()
+      // The provider asks first, and until the answer it lets the other window in again.
+      if (takesTime) await two.getByText('before this one ended: you signed out').waitFor()
+      await one.locator('button[value="yes"]').click()
+      await one.waitForURL(`${origin}/oauth2/signed-out**`)
+      await two.locator('button[value="alice"]').click()
+      await two.getByText(`before this one ended: ${reason}`).waitFor()
+      expect(await bob.locator('#notices').innerText()).toContain('Tea at four')
+      await Promise.all([hers.close(), his.close()])
+    },
+  )
 
   test('changes a page whose session is ended at /oauth2/sessions in another browser', async () => {
     const { curl, profile } = demo()

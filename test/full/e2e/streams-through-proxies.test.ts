@@ -105,13 +105,13 @@ ${rest.join('\n')}`
 }
 
 /** Writes the file of a proxy with a certificate for its hosts. */
-function withFile(behind: string, name: string, text: (place: Place) => string, args: string[]) {
+function withFile(behind: string, text: (place: Place) => string, args: string) {
   const write: WriteGatewayFiles = async (folder, port, readyHost) => {
     const issued = await (await createAuthority()).issue([...HOSTS, readyHost])
     await writeFile(join(folder, 'tls.crt'), issued.certificate)
     await writeFile(join(folder, 'tls.key'), issued.privateKey)
-    await writeFile(join(folder, name), text({ folder, port, readyHost, behind }))
-    return args.map((each) => each.replace('FOLDER', folder))
+    await writeFile(join(folder, 'proxy.conf'), text({ folder, port, readyHost, behind }))
+    return args.replaceAll('FOLDER', folder).split(' ')
   }
   return write
 }
@@ -142,12 +142,8 @@ async function startBehindAll() {
       compress,
       respondingTimeouts: { readTimeout: '1s', idleTimeout: '1s' },
     })
-  const nginx = withFile(behind, 'nginx.conf', nginxFile, [
-    ...['-p', 'FOLDER', '-e', 'stderr', '-c', 'FOLDER/nginx.conf'],
-  ])
-  const caddy = withFile(behind, 'Caddyfile', caddyFile, [
-    ...['run', '--config', 'FOLDER/Caddyfile', '--adapter', 'caddyfile'],
-  ])
+  const nginx = withFile(behind, nginxFile, '-p FOLDER -e stderr -c FOLDER/proxy.conf')
+  const caddy = withFile(behind, caddyFile, 'run --config FOLDER/proxy.conf --adapter caddyfile')
   const start = {
     'the stand-in': async () => standIn,
     Traefik: () => traefik(http.middlewares.compress.compress),
