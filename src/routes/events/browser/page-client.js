@@ -136,13 +136,15 @@
     })
     const { status, headers, body } = response
     if (status === 401) {
-      // Asks again only when a page is loaded or shown.
-      if (!isKnown) return Infinity
       /** @type {{ reason?: string }} */
       const { reason = 'expired' } = await response.json().catch(() => ({}))
+      // Asks again only when a page is loaded or shown.
+      if (!isKnown) return Infinity
       share({ name: 'session-ended', detail: { reason } })
     }
     if (body && headers.get('content-type')?.startsWith('text/event-stream')) await read(body)
+    // Gives the connection back, of which a browser has six.
+    else await body?.cancel()
     return Number(headers.get('retry-after')) * 1e3 || 0
   }
 
