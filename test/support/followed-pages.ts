@@ -55,7 +55,7 @@ export async function startFollowedPages(
   /** Loads of each page, by its path and query. */
   const loads = new Map<string, number>()
   const pages = createServer(({ url = '' }, response) => {
-    if (url === '/recorder.js') {
+    if (url === '/public/recorder.js') {
       response.writeHead(200, { 'Content-Type': 'text/javascript' }).end(RECORDER)
       return
     }
@@ -66,7 +66,7 @@ export async function startFollowedPages(
     response
       .writeHead(200, { 'Content-Type': 'text/html', ...policy })
       .end(
-        `<!doctype html><title>Page</title><h1>Page</h1><script src="/recorder.js"></script>${url.includes('twice') ? script : ''}${script}`,
+        `<!doctype html><title>Page</title><h1>Page</h1><script src="/public/recorder.js"></script>${url.includes('twice') ? script : ''}${script}`,
       )
   })
   const pagesPort = await listenOn(pages)

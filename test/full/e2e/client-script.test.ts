@@ -150,7 +150,7 @@ describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
   test('a page that is kept lets go of the connection, and catches up when it is shown again', async () => {
     const page = await open('/kept')
     await untilAllHear([page], 'before')
-    await page.goto(`${world.app}/recorder.js`)
+    await page.goto(`${world.app}/public/recorder.js`)
     await world.untilStreams(0)
     await world.notify('meanwhile')
     await page.evaluate('history.back()')
@@ -161,7 +161,7 @@ describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
   test('a page that is kept learns of an end when it is shown again', async () => {
     const page = await open('/public/kept?prevent')
     await untilAllHear([page], 'before')
-    await page.goto(`${world.app}/recorder.js`)
+    await page.goto(`${world.app}/public/recorder.js`)
     await world.untilStreams(0)
     await world.endAll()
     await page.evaluate('history.back()')
