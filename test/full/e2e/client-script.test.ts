@@ -81,6 +81,22 @@ describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
     await world.untilStreams(1)
   })
 
+  test('another tab takes over from a holder that the system has put to sleep', async () => {
+    const tabs = await openTabs('/asleep/', 2)
+    await untilAllHear(tabs, 'before')
+    const [holder, other] = tabs
+    const asleep = holder?.evaluate(
+      '{ const end = Date.now() + 10_000; while (Date.now() < end); }',
+    )
+    await other?.evaluate('document.dispatchEvent(new Event("visibilitychange"))')
+    await expect.poll(() => world.streams(world.first), { timeout: 9000 }).toBe(2)
+    await world.notify('meanwhile')
+    if (other) await expectNotices(other, 'before', 'meanwhile')
+    await asleep
+    if (holder) await expectNotices(holder, 'before', 'meanwhile')
+    await world.untilStreams(1)
+  })
+
   test('the end of a session reaches ten tabs, and each is loaded again once', async () => {
     const tabs = await openTabs('/public/ends?', TABS)
     await untilAllHear(tabs, 'ready')
