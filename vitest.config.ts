@@ -62,7 +62,7 @@ export default defineConfig({
           isolate: false,
           setupFiles: [...guarded.setupFiles, 'test/setup.ts'],
           include: [
-            'test/{bearer,config,core,crypto,docs,http,replicas,routes,session,store,telemetry,timing}/**/*.test.ts',
+            'test/{bearer,config,core,crypto,docs,events,http,replicas,routes,session,store,telemetry,timing}/**/*.test.ts',
             ...WITHOUT_SERVER,
           ],
         },
