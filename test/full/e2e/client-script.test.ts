@@ -185,6 +185,16 @@ describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
     await expect.poll(() => seenBy(page)).toEqual([['notice', 'before'], ENDED])
   })
 
+  test('a page that is kept is not shown to who signed in meanwhile', async () => {
+    const page = await open('/public/others?prevent')
+    await untilAllHear([page], 'before')
+    await page.goto(`${world.app}/public/recorder.js`)
+    await world.signIn(context, 'bob')
+    await page.evaluate('history.back()')
+    const replaced = ['session-ended', { reason: 'replaced' }]
+    await expect.poll(() => seenBy(page)).toEqual([['notice', 'before'], replaced])
+  })
+
   test.for(['/strict', '/twice'])(
     '%s: a strict policy of the page, and a script that is there twice',
     async (path) => {
