@@ -22,7 +22,7 @@ addEventListener('pageshow', ({ persisted }) => { window.isRestored = persisted 
 const STRICT_POLICY =
   "default-src 'none'; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-/** What pages are told is compared as pairs of a name and the event's detail. */
+/** Events that a page was told, as pairs of a name and a detail. */
 export type Seen = readonly (readonly [name: string, detail: unknown])[]
 
 export type FollowedPages = Awaited<ReturnType<typeof startFollowedPages>>
