@@ -3,6 +3,8 @@ import type { EventId } from '../core/event-id.ts'
 
 const encoder = new TextEncoder()
 
+const SESSION_NAME_CHARACTERS = 16
+
 /** Comment that keeps proxies and clients from taking a stream for dead. */
 export const COMMENT_BYTES = encoder.encode(':\n\n')
 
@@ -12,10 +14,19 @@ export function eventBytes(name: string, data: unknown, id?: EventId): Uint8Arra
   return encoder.encode(`${idLine}event: ${name}\ndata: ${JSON.stringify(data)}\n\n`)
 }
 
-/** Returns the first block of a stream: the time of a reconnect, and the position that the client names then. */
-export function beginningBytes(retryMs: number, position: EventId | undefined): Uint8Array {
+/**
+ * Returns the first block of a stream: the time of a reconnect, the position that the client names then, and in a field that
+ * `EventSource` ignores a name of the session, by which client.js knows that a page began in another one.
+ */
+export function beginningBytes(
+  retryMs: number,
+  position: EventId | undefined,
+  digest: string,
+): Uint8Array {
   const idLine = position === undefined ? '' : `id: ${position}\n`
-  return encoder.encode(`retry: ${retryMs}\n${idLine}\n`)
+  return encoder.encode(
+    `retry: ${retryMs}\n${idLine}session: ${digest.slice(0, SESSION_NAME_CHARACTERS)}\n\n`,
+  )
 }
 
 /** Returns the block that sets the position alone. */

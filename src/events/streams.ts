@@ -88,7 +88,7 @@ export function createStreams(options: StreamsOptions): Streams {
 
   function begin(stream: Stream, reasonFor: ReasonFor, session: Session): void {
     const { watched, output } = stream
-    output.write(beginningBytes(spread(RETRY), stream.position))
+    output.write(beginningBytes(spread(RETRY), stream.position, watched.digest))
     // Asked once the stream is registered, so that no end comes between.
     const reason = reasonFor(watched.digest, session)
     if (reason) {

@@ -8,7 +8,7 @@ describe('a stream', () => {
     const made = makeStreams()
     made.hold()
     const { text } = made.connect()
-    expect(text()).toMatch(/^retry: \d+\nid: 5-1\n\n$/)
+    expect(text()).toMatch(/^retry: \d+\nid: 5-1\nsession: \S+\n\n$/)
   })
 
   test('tells the end of its session with the reason, and ends', () => {

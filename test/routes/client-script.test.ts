@@ -78,6 +78,9 @@ describe('what a page is told', () => {
 })
 
 const READY = { chunks: ['retry: 700\nid: 5-0\n\n'] }
+const SESSIONS = ['one', 'one', 'another'].map((name) => ({
+  chunks: [`id: 5-0\nsession: ${name}\n\n`],
+}))
 const away = { status: 503, headers: { 'Retry-After': '7' } }
 
 describe('when the script asks again', () => {
@@ -133,6 +136,14 @@ describe('when the script asks again', () => {
     }
     const reached = answers[0] === READY ? '5-0' : ''
     for (const lastEventId of asked.slice(1)) expect(lastEventId).toBe(reached)
+  })
+
+  test('another session than that of the page replaces it', async () => {
+    const { told, asked } = await runClientScript(script, SESSIONS)
+    expect([told, asked.length]).toEqual([
+      [['session-ended', { reason: 'replaced' }], 'reloaded'],
+      3,
+    ])
   })
 
   test.for<readonly [string | undefined, string]>([

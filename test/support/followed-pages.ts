@@ -22,7 +22,7 @@ addEventListener('pageshow', ({ persisted }) => { window.isRestored = persisted 
 const STRICT_POLICY =
   "default-src 'none'; script-src 'self'; connect-src 'self'; require-trusted-types-for 'script'; trusted-types 'none'"
 
-/** What pages are told is compared as pairs of a name and the event's detail. */
+/** Events that a page was told, as pairs of a name and a detail. */
 export type Seen = readonly (readonly [name: string, detail: unknown])[]
 
 export type FollowedPages = Awaited<ReturnType<typeof startFollowedPages>>
@@ -55,7 +55,7 @@ export async function startFollowedPages(
   /** Loads of each page, by its path and query. */
   const loads = new Map<string, number>()
   const pages = createServer(({ url = '' }, response) => {
-    if (url === '/recorder.js') {
+    if (url === '/public/recorder.js') {
       response.writeHead(200, { 'Content-Type': 'text/javascript' }).end(RECORDER)
       return
     }
@@ -66,7 +66,7 @@ export async function startFollowedPages(
     response
       .writeHead(200, { 'Content-Type': 'text/html', ...policy })
       .end(
-        `<!doctype html><title>Page</title><h1>Page</h1><script src="/recorder.js"></script>${url.includes('twice') ? script : ''}${script}`,
+        `<!doctype html><title>Page</title><h1>Page</h1><script src="/public/recorder.js"></script>${url.includes('twice') ? script : ''}${script}`,
       )
   })
   const pagesPort = await listenOn(pages)

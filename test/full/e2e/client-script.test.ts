@@ -81,6 +81,22 @@ describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
     await world.untilStreams(1)
   })
 
+  test('another tab takes over from a holder that the system has put to sleep', async () => {
+    const tabs = await openTabs('/asleep/', 2)
+    await untilAllHear(tabs, 'before')
+    const [holder, other] = tabs
+    const asleep = holder?.evaluate(
+      '{ const end = Date.now() + 10_000; while (Date.now() < end); }',
+    )
+    await other?.evaluate('document.dispatchEvent(new Event("visibilitychange"))')
+    await expect.poll(() => world.streams(world.first), { timeout: 9000 }).toBe(2)
+    await world.notify('meanwhile')
+    if (other) await expectNotices(other, 'before', 'meanwhile')
+    await asleep
+    if (holder) await expectNotices(holder, 'before', 'meanwhile')
+    await world.untilStreams(1)
+  })
+
   test('the end of a session reaches ten tabs, and each is loaded again once', async () => {
     const tabs = await openTabs('/public/ends?', TABS)
     await untilAllHear(tabs, 'ready')
@@ -150,7 +166,7 @@ describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
   test('a page that is kept lets go of the connection, and catches up when it is shown again', async () => {
     const page = await open('/kept')
     await untilAllHear([page], 'before')
-    await page.goto(`${world.app}/recorder.js`)
+    await page.goto(`${world.app}/public/recorder.js`)
     await world.untilStreams(0)
     await world.notify('meanwhile')
     await page.evaluate('history.back()')
@@ -161,12 +177,22 @@ describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
   test('a page that is kept learns of an end when it is shown again', async () => {
     const page = await open('/public/kept?prevent')
     await untilAllHear([page], 'before')
-    await page.goto(`${world.app}/recorder.js`)
+    await page.goto(`${world.app}/public/recorder.js`)
     await world.untilStreams(0)
     await world.endAll()
     await page.evaluate('history.back()')
     await expect.poll(() => page.evaluate('window.isRestored')).toBe(true)
     await expect.poll(() => seenBy(page)).toEqual([['notice', 'before'], ENDED])
+  })
+
+  test('a page that is kept is not shown to who signed in meanwhile', async () => {
+    const page = await open('/public/others?prevent')
+    await untilAllHear([page], 'before')
+    await page.goto(`${world.app}/public/recorder.js`)
+    await world.signIn(context, 'bob')
+    await page.evaluate('history.back()')
+    const replaced = ['session-ended', { reason: 'replaced' }]
+    await expect.poll(() => seenBy(page)).toEqual([['notice', 'before'], replaced])
   })
 
   test.for(['/strict', '/twice'])(

@@ -12,8 +12,8 @@
   Reflect.set(window, key, 1)
 
   /** @typedef {{ name: string, id?: string | undefined, detail: unknown }} PageEvent */
-  /** @typedef {Record<string, string> & { event?: string, data?: string, id?: string, retry?: string }} Fields */
-  /** @typedef {{ ask?: string, at?: string | false, from?: string, event?: PageEvent }} Message */
+  /** @typedef {Record<string, string> & { event?: string, data?: string, id?: string, retry?: string, session?: string }} Fields */
+  /** @typedef {{ ask?: string, at?: string | false, from?: string | undefined, session?: string | undefined, event?: PageEvent }} Message */
 
   const { compare } = new Intl.Collator('en', { numeric: true })
   // Last broadcast that this page has received, or at which it began; empty before.
@@ -23,6 +23,8 @@
   // Whether there was a session; a page that never had one is left alone.
   let isKnown = false
   let isOver = false
+  // Session in which this page began.
+  let begun = ''
   let retryMs = 3e3
   let failures = 0
   // Time of the last bytes, or of the beginning of an attempt; 0 in a pause. In other pages that of the last message.
@@ -82,7 +84,7 @@
   }
 
   /** @param {Message} message */
-  function learn({ at, from, event }) {
+  function learn({ at, from, event, session }) {
     if (attempt) return
     heardAt = Date.now()
     isKnown ||= typeof at === 'string'
@@ -90,6 +92,7 @@
     if (event) take(event)
     // The connection began after what this page has received, so something may be missing.
     if (from && compare(from, last) > 0) post({ ask: last })
+    meet(session)
   }
 
   /** @param {string} ask */
@@ -100,7 +103,7 @@
       reached = ask
       wake(0)
     } else wake()
-    post({ at: isKnown && last })
+    post({ at: isKnown && last, session: begun })
   }
 
   /** @param {AbortSignal} signal */
@@ -136,20 +139,21 @@
     })
     const { status, headers, body } = response
     if (status === 401) {
-      // Asks again only when a page is loaded or shown.
-      if (!isKnown) return Infinity
       /** @type {{ reason?: string }} */
       const { reason = 'expired' } = await response.json().catch(() => ({}))
+      // Asks again only when a page is loaded or shown.
+      if (!isKnown) return Infinity
       share({ name: 'session-ended', detail: { reason } })
     }
     if (body && headers.get('content-type')?.startsWith('text/event-stream')) await read(body)
+    // Gives the connection back, of which a browser has six.
+    else await body?.cancel()
     return Number(headers.get('retry-after')) * 1e3 || 0
   }
 
   /** @param {ReadableStream<Uint8Array<ArrayBuffer>>} body */
   async function read(body) {
     isKnown = true
-    post({ at: last })
     const reader = body.pipeThrough(new TextDecoderStream()).getReader()
     let rest = ''
     /** @type {Fields} */
@@ -174,14 +178,25 @@
   }
 
   /** @param {Fields} fields */
-  function dispatch({ event, data, id, retry }) {
+  function dispatch({ event, data, id, retry, session }) {
     retryMs = Number(retry) || retryMs
     if (id) reached = id
     if (event && data) share({ name: event, id, detail: JSON.parse(data) })
-    else if (id) {
-      last ||= id
-      post({ at: id, from: id })
+    else if (session || !last) {
+      last ||= id ?? ''
+      post({ at: last, from: id, session })
+      meet(session)
     }
+  }
+
+  /**
+   * Ends a page that began in another session: while it was kept for going back to it, it has not heard of the end.
+   * @param {string} [current]
+   */
+  function meet(current = '') {
+    begun ||= current
+    if (current && current !== begun)
+      take({ name: 'session-ended', detail: { reason: 'replaced' } })
   }
 
   /** @param {PageEvent} event */
