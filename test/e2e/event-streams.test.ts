@@ -25,6 +25,9 @@ const world = prepared(async () => {
         headers: { Authorization: `Bearer ${TOKEN}`, 'Content-Type': 'application/json' },
         ...(body !== undefined && { body: JSON.stringify(body) }),
       }),
+    /** Streams that have been closed because their clients left. */
+    left: async () =>
+      /closed_total{reason="left"} \d+/.exec((await vestibule.internal('/metrics')).body)?.[0],
     health: async () =>
       JSON.parse((await vestibule.internal('/health')).body) as { events: unknown },
   }
@@ -84,13 +87,14 @@ describe('a request for events', () => {
   ] as const)(
     'by %s from %s is answered with %i and opens no stream',
     async ([method, from, status]) => {
-      const { open, cookie, health } = world()
+      const { open, cookie, health, left } = world()
       await until('no stream is open', async () =>
         JSON.stringify(await health()).includes('"streams":0'),
       )
+      const before = await left()
       using client = await open({ cookie, method, headers: { Origin: from } })
       expect([client.status, client.text()]).toEqual([status, expect.not.stringContaining('retry')])
-      expect(await health()).toMatchObject({ events: { streams: 0 } })
+      expect([await health(), await left()]).toMatchObject([{ events: { streams: 0 } }, before])
       if (status === 204)
         expect(client.headers).toMatchObject({
           'access-control-allow-headers': 'Last-Event-ID',
