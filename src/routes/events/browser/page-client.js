@@ -11,7 +11,7 @@
   if (key in window) return
   Reflect.set(window, key, 1)
 
-  /** @typedef {{ name: string, id?: string | undefined, detail: unknown }} PageEvent */
+  /** @typedef {{ name: string, id?: string | undefined, detail: { reason?: string } }} PageEvent */
   /** @typedef {Record<string, string> & { event?: string, data?: string, id?: string, retry?: string, session?: string }} Fields */
   /** @typedef {{ ask?: string, at?: string | false, from?: string | undefined, session?: string | undefined, event?: PageEvent }} Message */
 
@@ -19,17 +19,17 @@
   // Last broadcast that this page has received, or at which it began; empty before.
   let last = ''
   // Last broadcast of the connection, which is before `last` while it catches up for another page.
-  let reached = ''
+  let seen = ''
   // Whether there was a session; a page that never had one is left alone.
   let isKnown = false
   let isOver = false
   // Session in which this page began.
   let begun = ''
   let retryMs = 3e3
-  let failures = 0
+  let fails = 0
   // Time of the last bytes, or of the beginning of an attempt; 0 in a pause. In other pages that of the last message.
-  let heardAt = 0
-  let period = new AbortController()
+  let heard = 0
+  let life = new AbortController()
   // Ends the running attempt or the pause after it; exists only in the page that holds the connection.
   /** @type {AbortController | undefined} */
   let attempt
@@ -39,7 +39,7 @@
   /** @returns {Promise<void>} */
   async function start(steal = false) {
     stop()
-    const { signal } = (period = new AbortController())
+    const { signal } = (life = new AbortController())
     try {
       channel = new BroadcastChannel(key)
       channel.onmessage = hear
@@ -53,21 +53,21 @@
 
   // Lets go of everything, because browsers keep no page for going back to it that holds a lock or a connection.
   function stop() {
-    period.abort()
+    life.abort()
     attempt?.abort()
     channel?.close()
   }
 
   function wake(silentMs = 2e4) {
-    const { signal } = period
+    const { signal } = life
     const now = Date.now()
     if (attempt) {
-      if (now - heardAt >= silentMs) attempt.abort()
+      if (now - heard >= silentMs) attempt.abort()
     } else if (!signal.aborted) {
       post({ ask: last })
       // Takes over from a page that the system has put to sleep with its lock.
       setTimeout(() => {
-        if (!attempt && heardAt < now && !signal.aborted && !document.hidden) void start(true)
+        if (!attempt && heard < now && !signal.aborted && !document.hidden) void start(true)
       }, 5e3)
     }
   }
@@ -86,7 +86,7 @@
   /** @param {Message} message */
   function learn({ at, from, event, session }) {
     if (attempt) return
-    heardAt = Date.now()
+    heard = Date.now()
     isKnown ||= typeof at === 'string'
     last ||= at || ''
     if (event) take(event)
@@ -99,8 +99,8 @@
   function answer(ask) {
     isKnown ||= ask !== ''
     // Reads again from where the other page is.
-    if (ask && compare(ask, reached) < 0) {
-      reached = ask
+    if (ask && compare(ask, seen) < 0) {
+      seen = ask
       wake(0)
     } else wake()
     post({ at: isKnown && last, session: begun })
@@ -108,18 +108,18 @@
 
   /** @param {AbortSignal} signal */
   async function lead(signal) {
-    reached = last
+    seen = last
     while (!signal.aborted) {
       const { signal: turn } = (attempt = new AbortController())
-      heardAt = Date.now()
-      failures++
+      heard = Date.now()
+      fails++
       const watch = setInterval(wake, 5e3, 45e3)
       const leastMs = await follow(turn).catch(() => 0)
       clearInterval(watch)
-      heardAt = 0
-      const growing = Math.min(6e4, retryMs * 2 ** failures) * (1 - Math.random() / 2)
+      heard = 0
+      const growing = Math.min(6e4, retryMs * 2 ** fails) * (1 - Math.random() / 2)
       // A pause that is too long for a timer would be none.
-      const ms = Math.min(failures ? leastMs + growing : retryMs, 2e9)
+      const ms = Math.min(fails ? leastMs + growing : retryMs, 2e9)
       if (!turn.aborted)
         await new Promise((resolve) => {
           turn.onabort = resolve
@@ -132,9 +132,8 @@
   /** @param {AbortSignal} signal */
   async function follow(signal) {
     const response = await fetch(url, {
-      headers: reached ? { 'Last-Event-ID': reached } : {},
+      headers: seen ? { 'Last-Event-ID': seen } : {},
       credentials: 'include',
-      redirect: 'error',
       signal,
     })
     const { status, headers, body } = response
@@ -145,7 +144,7 @@
       if (!isKnown) return Infinity
       share({ name: 'session-ended', detail: { reason } })
     }
-    if (body && headers.get('content-type')?.startsWith('text/event-stream')) await read(body)
+    if (body && /event-stream/.test(headers.get('content-type') ?? '')) await read(body)
     // Gives the connection back, of which a browser has six.
     else await body?.cancel()
     return Number(headers.get('retry-after')) * 1e3 || 0
@@ -161,8 +160,8 @@
     for (;;) {
       const { value, done } = await reader.read()
       if (done) return
-      heardAt = Date.now()
-      failures = 0
+      heard = Date.now()
+      fails = 0
       // A carriage return at the end may be half of an end of line.
       const lines = (rest + value).split(/\r\n|\n|\r(?!$)/)
       rest = lines.pop() ?? ''
@@ -180,7 +179,7 @@
   /** @param {Fields} fields */
   function dispatch({ event, data, id, retry, session }) {
     retryMs = Number(retry) || retryMs
-    if (id) reached = id
+    if (id) seen = id
     if (event && data) share({ name: event, id, detail: JSON.parse(data) })
     else if (session || !last) {
       last ||= id ?? ''
@@ -216,12 +215,15 @@
     const event = new CustomEvent(`vestibule:${name}`, { detail, cancelable: isEnd })
     if (!dispatchEvent(event) || !isEnd) return
     // A sign-out of this page has its way to the provider before it, and a reload before that would sign in again.
-    setTimeout(() => location.reload(), /"signed-out"/.test(JSON.stringify(detail)) ? 3e3 : 0)
+    if (detail.reason === 'signed-out') setTimeout(reload, 3e3)
+    else reload()
   }
+
+  const reload = () => location.reload()
 
   addEventListener('pagehide', stop)
   addEventListener('pageshow', ({ persisted }) => void (persisted && !isOver && start()))
   addEventListener('online', () => wake(0))
-  document.addEventListener('visibilitychange', () => wake())
+  addEventListener('visibilitychange', () => wake())
   void start()
 })()
