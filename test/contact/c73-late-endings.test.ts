@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import type { LogoutToken } from '../../src/oidc/tokens/logout-token.ts'
+import type { Order } from '../../src/session/end-in-store.ts'
 import { createOutageAssertions } from '../../src/session/outage-assertion.ts'
 import { userOwner } from '../../src/session/owners.ts'
 import { createProviderLogout } from '../../src/session/provider-logout.ts'
@@ -56,13 +57,18 @@ function logoutToken(ended: LogoutToken['ended']): LogoutToken {
   return { issuer: ISSUER, jti: crypto.randomUUID(), ended, acceptedUntil: Date.now() + 60_000 }
 }
 
+const operatorsOrder = (sessions: Replica['sessions']): Order => ({
+  asked: sessions.moment(),
+  reason: 'operator',
+})
+
 type Give = (replica: Replica, old: SessionCredential, who: string) => Promise<unknown>
 const endAtProviderBySid: Give = ({ endAsAtProvider }, _, who) =>
   endAsAtProvider(logoutToken({ sid: `${who} at work` }))
 const endAtProviderBySub: Give = ({ endAsAtProvider }, _, who) =>
   endAsAtProvider(logoutToken({ subject: who }))
 const endUser: Give = async ({ sessions }, _, who) =>
-  sessions.revocations.deferAllOf(userOwner(ISSUER, who), sessions.moment())
+  sessions.revocations.deferAllOf(userOwner(ISSUER, who), operatorsOrder(sessions))
 
 /** Orders given at a replica that cannot reach Redis; some also end the old session of the other provider's session. */
 const ORDERS: readonly (readonly [string, Give, 'ends others' | 'ends one'])[] = [
@@ -77,7 +83,7 @@ const ORDERS: readonly (readonly [string, Give, 'ends others' | 'ends one'])[] =
   ["an operator's ending of a user", endUser, 'ends others'],
   [
     "an operator's ending of everybody",
-    async ({ sessions }) => sessions.revocations.deferAllOf(undefined, sessions.moment()),
+    async ({ sessions }) => sessions.revocations.deferAllOf(undefined, operatorsOrder(sessions)),
     'ends others',
   ],
 ]

@@ -66,6 +66,7 @@ describe('the documentation', () => {
       cachedSessions: () => 0,
       cachedBytes: () => 0,
       isProviderDiscovered: () => true,
+      eventStreams: () => 0,
       revocationsWaiting: () => 0,
       certificateEndSeconds: () => 0,
       redis: {

@@ -78,9 +78,9 @@ describe('ending all sessions of an owner', () => {
     const started = given.startSessions()
     const { laptop, phone } = await openThem(started)
     const colleague = await started.open(given.sessionOf('colleague', 'at-work'))
-    expect(await started.sessions.endAllOf(AT_WORK, { user: ALICE.id })).toBe(2)
+    expect(await started.sessions.endAllOf(AT_WORK, { user: ALICE.id, reason: 'provider' })).toBe(2)
     expect(await areThere(started, laptop, phone, colleague)).toEqual([false, true, true])
-    expect(await started.sessions.endAllOf(AT_WORK, { user: 'nobody' })).toBe(0)
+    expect(await started.sessions.endAllOf(AT_WORK, { user: 'nobody', reason: 'provider' })).toBe(0)
     expect(await areThere(started, colleague)).toEqual([true])
   })
 
@@ -340,7 +340,7 @@ describe('a deferred end of all sessions of an owner', () => {
     const { sessions, look, laptop, wiki, phone, bob } = started
     happen(started)
     expect(await look(laptop, wiki, phone)).toEqual([source, source, source])
-    sessions.revocations.deferAllOf(owner, sessions.moment())
+    sessions.revocations.deferAllOf(owner, { asked: sessions.moment(), reason: 'operator' })
     const ofPhone = kind === 'user' ? outcome : source
     expect(await look(laptop, wiki, phone, bob)).toEqual([outcome, outcome, ofPhone, source])
   })

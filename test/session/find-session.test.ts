@@ -137,7 +137,7 @@ describe('many who ask for the same session at once', () => {
 
   test.for<[string, (started: ReturnType<typeof given.startSessions>, digest: string) => void]>([
     ['heard of', ({ sessions }, digest) => sessions.receiveEnded(digest, 'operator')],
-    ['known', ({ sessions }, digest) => sessions.revocations.note(digest)],
+    ['known', ({ sessions }, digest) => sessions.revocations.note(digest, 'operator')],
   ])('an end that is %s while the read is under way counts', async ([, end]) => {
     const started = await startOpen()
     started.holdReads()
@@ -258,7 +258,7 @@ describe('while the store cannot be asked', () => {
     const { find, sessions, credential, timesAsked } = await startFailing(fail)
     const finding = find()
     await turn()
-    sessions.revocations.note(given.sessionDigest(credential))
+    sessions.revocations.note(given.sessionDigest(credential), 'operator')
     answer.resolve()
     await expect(finding).rejects.toThrow(OUTAGE)
     expect(timesAsked()).toBe(0)
@@ -274,7 +274,7 @@ describe('while the store cannot be asked', () => {
     test('a session that is known to have ended gets nothing, and the store is not asked', async () => {
       const started = await startFailing(undefined, { isInMemory })
       const { find, sessions, credential, calls, timesAsked } = started
-      sessions.revocations.note(given.sessionDigest(credential))
+      sessions.revocations.note(given.sessionDigest(credential), 'operator')
       expect([await find(), calls, timesAsked()]).toEqual([undefined, [], 0])
     })
 

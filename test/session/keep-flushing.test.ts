@@ -18,7 +18,7 @@ function start(...script: readonly (() => Promise<unknown>)[]) {
     onFlushed: () => undefined,
   })
   const defer = () =>
-    revocations.defer('a', async () => {
+    revocations.defer('a', 'signed-out', async () => {
       const answer = script[Math.min(asked++, script.length - 1)]
       return answer?.()
     })

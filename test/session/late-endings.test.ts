@@ -4,7 +4,7 @@ import * as given from '../support/started-sessions.ts'
 
 const ALICE = userOwner(given.identity.issuer, 'alice')
 const AT_WORK = providerSessionOwner(given.identity.issuer, 'at-work')
-const ASKED = { atMs: 0, generation: 5, uncertainty: 0 }
+const ORDER = { asked: { atMs: 0, generation: 5, uncertainty: 0 }, reason: 'operator' } as const
 
 function start(changes: Parameters<typeof given.startSessions>[0] = {}) {
   const started = given.startSessions(changes)
@@ -55,7 +55,7 @@ describe('C73: an end that waits until the store is back', () => {
     const rest = await signIn()
     lose(rest, 'metadata')
     await index.add('about-to-be', { user: ALICE.id, providerSession: AT_WORK.id }, given.DAY_MS)
-    sessions.revocations.deferAllOf(AT_WORK, sessions.moment())
+    sessions.revocations.deferAllOf(AT_WORK, { asked: sessions.moment(), reason: 'provider' })
     await flush()
     expect(await areAlive([rest])).toEqual([false])
     expect(await index.list('providerSession', AT_WORK.id)).toEqual(['about-to-be'])
@@ -67,9 +67,9 @@ describe('C73: an end that waits until the store is back', () => {
     return start({ generations: { ...generations, isAhead: (each) => each > AHEAD } })
   }
   test.for<[string, (started: Started) => Promise<number>]>([
-    ['a user', ({ sessions }) => sessions.endAllOf(ALICE, { asked: ASKED })],
-    ['a provider session', ({ sessions }) => sessions.endAllOf(AT_WORK, { asked: ASKED })],
-    ['everybody', ({ sessions }) => sessions.endAll(ASKED)],
+    ['a user', ({ sessions }) => sessions.endAllOf(ALICE, ORDER)],
+    ['a provider session', ({ sessions }) => sessions.endAllOf(AT_WORK, ORDER)],
+    ['everybody', ({ sessions }) => sessions.endAll(ORDER)],
   ])('C73: the end of all of %s includes a session ahead of the clock', async ([, end]) => {
     const started = startAhead()
     const [since, doubtful] = [await started.openIn(AHEAD), await started.openIn(AHEAD + 1)]
@@ -84,7 +84,7 @@ describe('C73: an end that waits until the store is back', () => {
     await sessions.endTogether(ended)
     expect(await areAlive([since, doubtful])).toEqual([true, false])
     const another = await openIn(AHEAD + 1)
-    sessions.revocations.deferAllOf(ALICE, ASKED)
+    sessions.revocations.deferAllOf(ALICE, ORDER)
     expect(await areAlive([since, another])).toEqual([true, false])
   })
 

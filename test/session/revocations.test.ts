@@ -40,10 +40,10 @@ const start = (changes: Partial<RevocationsOptions> = {}) => {
   })
   return {
     revocations,
-    note: (...digests: string[]) => digests.forEach((each) => revocations.note(each)),
+    note: (...digests: string[]) => digests.forEach((each) => revocations.note(each, 'operator')),
     has: (...digests: string[]) => digests.map((each) => revocations.has(each)),
     defer: (...digests: string[]) =>
-      digests.forEach((each) => revocations.defer(each, () => tell(applied)(each))),
+      digests.forEach((each) => revocations.defer(each, 'signed-out', () => tell(applied)(each))),
     deferUnverified: (digest: string, address = ADDRESS, apply: () => Promise<unknown> = none) =>
       revocations.deferUnverified(digest, apply, address),
     flush: () => revocations.flush(),
@@ -220,7 +220,8 @@ describe('ends of all sessions of an owner that the store could not be told', ()
     const { revocations } = started
     return {
       ...started,
-      deferAllOf: (owner: typeof user | undefined) => revocations.deferAllOf(owner, ASKED),
+      deferAllOf: (owner: typeof user | undefined) =>
+        revocations.deferAllOf(owner, { asked: ASKED, reason: 'provider' }),
       /** Whether an order ends the user's session, that and the provider's, another's of the provider. */
       included: () => [session, ofProvider, ofAnother].map((each) => revocations.includes(each)),
     }

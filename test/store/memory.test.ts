@@ -91,7 +91,7 @@ describe('the bounds of the memory store', () => {
   test('an ended and an expired session make room', async () => {
     const { store, elapse } = start({ maxEntries: 2, maxBytes: 3000 })
     await fill(store, 'a', 2000)
-    await store.end('a', 1000)
+    await store.end('a', 1000, 'operator')
     await fill(store, 'b', 2000)
     await elapse(1001)
     await fill(store, 'c', 2000)

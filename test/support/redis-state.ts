@@ -155,6 +155,7 @@ export function openState(target: Target, options: StateOptions = {}) {
     onReattached: ignore,
     onDatasetChanged: ignore,
     onAnotherServer: ignore,
+    onSubscribed: ignore,
     onUnknownMessage: ignore,
     onMessage(message) {
       messages.push(message)

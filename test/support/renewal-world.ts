@@ -108,8 +108,9 @@ export const createRenewalWorld = (providerMs: () => number) => {
         headers: IDENTITY_HEADERS,
       },
       refreshTokens: provider.refresh,
-      endSession: async (digest) => {
-        await store.end(digest, DAY_MS, 'operator')
+      onRenewed: () => undefined,
+      endSession: async (digest, reason) => {
+        await store.end(digest, DAY_MS, reason)
         ended.push(digest)
       },
       revokeTokens: async () => undefined,

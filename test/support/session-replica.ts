@@ -3,6 +3,7 @@ import { composeSessions } from '../../src/compose/sessions.ts'
 import { openSharedState } from '../../src/compose/state.ts'
 import type { Environment } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import type { EndReason } from '../../src/core/end-reason.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
@@ -32,17 +33,35 @@ export const openSessionReplica = (settings: Environment, now: () => number = Da
   }
   const fingerprint = () => ({ keys: ring.fingerprints(), mode: config.mode, version: '1.0.0' })
   const state = openSharedState({ ...common, fingerprint })
-  const sessions = composeSessions({ ...common, ring, state })
+  const told = {
+    /** Ends as streams of this replica are told them. */
+    ends: [] as (readonly [string, EndReason])[],
+    renewed: [] as string[],
+    reviews: 0,
+    looks: 0,
+  }
+  const streams = {
+    end: (digest: string, reason: EndReason) => void told.ends.push([digest, reason]),
+    renew: (digest: string) => void told.renewed.push(digest),
+    review: () => void told.reviews++,
+    look: async () => void told.looks++,
+  }
+  const sessions = composeSessions({ ...common, ring, state, streams })
   state.subscribe(
     createListeners({
       sessions,
       deniedTokens: { receiveDenied: () => undefined, reload: async () => undefined },
       caches: { sessions: sessions.cache, tokens: { clear: () => undefined, size: 0 } },
+      events: {
+        streams,
+        broadcasts: { receive: () => undefined, catchUp: async () => undefined },
+      },
     }),
   )
   return {
     ...sessions,
     state,
+    told,
     close: async () => {
       await sessions.close()
       await state.close()

@@ -1,6 +1,7 @@
 import { pino } from 'pino'
 import { createInternalApp } from '../../src/app.ts'
 import { createDeniedTokens } from '../../src/bearer/denied-tokens.ts'
+import { createSites, type HostPattern, parseHostPattern } from '../../src/core/site.ts'
 import { createAddresses } from '../../src/http/addresses.ts'
 import { plain } from '../../src/http/answers.ts'
 import { createRefusals } from '../../src/http/error-answer.ts'
@@ -71,6 +72,9 @@ export const startAdmin = (options: StartedAdminOptions = {}) => {
   })
   const admin = createAdmin({
     token,
+    broadcastToken: undefined,
+    broadcasts: { send: async () => '1-0' },
+    protectedSites: createSites([parseHostPattern('app.example.com') as HostPattern]),
     caches,
     backplane: {
       subscription: 1,

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { expect } from 'vitest'
+import type { EndReason } from '../../src/core/end-reason.ts'
 import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import { AuthError, type AuthErrorCode, OutageError } from '../../src/errors.ts'
@@ -121,6 +122,7 @@ export function startSessions(changes: StartedSessionsOptions = {}) {
     extend: (...given) => pass('extend', () => store.extend(...given), `extend ${given[1]}`),
     replace: (...given) => pass('replace', () => store.replace(...given), 'replace'),
     end: (...given) => pass('end', () => store.end(...given), `end ${given[1]}`),
+    readLives: (...given) => pass('readLives', () => store.readLives(...given)),
     async *list() {
       yield* store.list()
       broken.get('scan')?.fail()
@@ -132,6 +134,8 @@ export function startSessions(changes: StartedSessionsOptions = {}) {
     integrityFailures: [] as string[],
     extendFailures: [] as unknown[],
     announced: [] as string[],
+    /** Ends as streams of this replica are told them, and `all deferred` where they are to be reviewed. */
+    ends: [] as (readonly [string, EndReason] | 'all deferred')[],
     flushed: [] as number[],
     replaced: [] as number[],
   }
@@ -177,6 +181,8 @@ export function startSessions(changes: StartedSessionsOptions = {}) {
     onReplaced: (count) => told.replaced.push(count),
     onExtendFailure: (cause) => told.extendFailures.push(cause),
     announceEnded: (digest) => told.announced.push(digest),
+    onEnded: (digest, reason) => told.ends.push([digest, reason]),
+    onAllDeferred: () => told.ends.push('all deferred'),
     onFlushed: (count) => told.flushed.push(count),
     ...rest,
   })

@@ -9,6 +9,7 @@ const start = () => {
     cachedSessions: () => observed.sessions,
     cachedBytes: () => observed.bytes,
     isProviderDiscovered: () => observed.isDiscovered,
+    eventStreams: () => 0,
     revocationsWaiting: () => observed.waiting,
     redis: undefined,
   })

@@ -7,6 +7,7 @@ const local = {
   cachedBytes: () => 0,
   isProviderDiscovered: () => true,
   revocationsWaiting: () => 0,
+  eventStreams: () => 0,
 }
 
 const start = () => {

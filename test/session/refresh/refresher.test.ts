@@ -81,6 +81,8 @@ async function startDue(answer: RefreshAnswer | RefreshTokens, changes: DueOptio
     asked: [] as string[],
     results: [] as { result: RefreshResult; reason?: string }[],
     revoked: [] as RevocableTokens[],
+    renewed: [] as string[],
+    ended: [] as string[],
     faults: [] as unknown[],
   }
   const store = wrap(started.store)
@@ -104,8 +106,9 @@ async function startDue(answer: RefreshAnswer | RefreshTokens, changes: DueOptio
       told.asked.push(refreshable.refreshToken)
       return typeof answer === 'function' ? answer(refreshable) : answer
     },
-    endSession: (digest) => started.sessions.end(digest, 'operator'),
+    endSession: (digest, reason) => (told.ended.push(reason), started.sessions.end(digest, reason)),
     revokeTokens: async (taken) => void told.revoked.push(taken),
+    onRenewed: (digest) => told.renewed.push(digest),
     patienceMs: GRACE_MS,
     canStore: () => true,
     now: () => STARTED_AT + elapsedMs,

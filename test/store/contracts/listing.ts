@@ -21,7 +21,7 @@ export const describeListing = describeContract<Store>('a list of sessions', (gi
     const digests = [await createOne(), await createOne(), await createOne(SHORT_MS)] as const
     const before = await listed()
     expect(digests.slice(0, 2).map((digest) => before.has(digest))).toEqual([true, true])
-    await given.port.end(digests[1], LONG_MS)
+    await given.port.end(digests[1], LONG_MS, 'operator')
     await given.elapse()
     const after = await listed()
     expect(digests.map((digest) => after.has(digest))).toEqual([true, false, false])
@@ -33,7 +33,9 @@ export const describeListing = describeContract<Store>('a list of sessions', (gi
     const found = new Set<string>()
     for await (const portion of given.port.list()) {
       for (const digest of portion) found.add(digest)
-      await Promise.all(going.splice(0, 50).map((digest) => given.port.end(digest, LONG_MS)))
+      await Promise.all(
+        going.splice(0, 50).map((digest) => given.port.end(digest, LONG_MS, 'operator')),
+      )
       await createMany(50)
     }
     expect(staying.difference(found)).toEqual(new Set())

@@ -90,7 +90,7 @@ export const describeReplacement = describeContract<Store>('a store that replace
   ])('a replacement does not revive a session that %s', async ([, ttlMs, endMs, ms]) => {
     const [digest, records] = [newDigest(), newRecords()]
     if (ttlMs !== undefined) await given.port.create(digest, records, ttlMs)
-    if (endMs !== undefined) await given.port.end(digest, endMs)
+    if (endMs !== undefined) await given.port.end(digest, endMs, 'operator')
     if (ms !== undefined) await given.elapse(ms)
     expect(await given.port.replace(digest, newTokens(), records.tokens)).toBe('gone')
     expect(await given.port.read(digest, PARTS)).toEqual({})
@@ -103,7 +103,7 @@ export const describeReplacement = describeContract<Store>('a store that replace
         const after = newTokens()
         return [
           given.port.replace(digest, after, before),
-          given.port.end(digest, LONG_MS),
+          given.port.end(digest, LONG_MS, 'operator'),
           given.port.replace(digest, newTokens(), after.tokens),
           given.port.replace(digest, newTokens(), before),
         ]
@@ -133,7 +133,7 @@ export const describeReplacement = describeContract<Store>('a store that replace
     expect(await given.port.extend(digest, LONG_MS)).toBe(true)
     await given.elapse()
     expect(await isThere(digest)).toBe(true)
-    await given.port.end(digest, LONG_MS)
+    await given.port.end(digest, LONG_MS, 'operator')
     expect(await isThere(digest)).toBe(false)
   })
 

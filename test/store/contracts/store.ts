@@ -65,7 +65,7 @@ export const describeStore = describeContract<Store>('a store of sessions', (giv
 
   test('a session that never was, has expired or was ended is not extended and stays absent', async () => {
     const [never, expired, ended] = [newDigest(), await createOne(SHORT_MS), await createOne()]
-    await given.port.end(ended, LONG_MS)
+    await given.port.end(ended, LONG_MS, 'operator')
     await given.elapse()
     for (const [name, digest] of Object.entries({ never, expired, ended })) {
       expect(await given.port.extend(digest, LONG_MS), name).toBe(false)
@@ -76,7 +76,7 @@ export const describeStore = describeContract<Store>('a store of sessions', (giv
   test('an ended session is absent, and a second end or that of no session is no error', async () => {
     const [one, never] = [await createOne(), newDigest()]
     for (const digest of [one, one, never]) {
-      await given.port.end(digest, LONG_MS)
+      await given.port.end(digest, LONG_MS, 'operator')
       expect(await isPresent(digest)).toBe(false)
     }
   })
@@ -84,7 +84,7 @@ export const describeStore = describeContract<Store>('a store of sessions', (giv
   test('a write after the end does not revive the session', async () => {
     const [digest, records] = [newDigest(), newRecords()]
     await given.port.create(digest, records, LONG_MS)
-    await given.port.end(digest, LONG_MS)
+    await given.port.end(digest, LONG_MS, 'operator')
     // Leaves it to the implementation whether the late writer gets an error.
     await given.port.create(digest, records, LONG_MS).catch(() => undefined)
     expect(await isPresent(digest)).toBe(false)
@@ -95,10 +95,10 @@ export const describeStore = describeContract<Store>('a store of sessions', (giv
     await Promise.all(
       digests.flatMap((digest) => [
         given.port.extend(digest, LONG_MS),
-        given.port.end(digest, LONG_MS),
+        given.port.end(digest, LONG_MS, 'operator'),
         given.port.extend(digest, LONG_MS),
         given.port.read(digest, PARTS),
-        given.port.end(digest, LONG_MS),
+        given.port.end(digest, LONG_MS, 'operator'),
         given.port.extend(digest, LONG_MS),
       ]),
     )
