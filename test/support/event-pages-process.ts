@@ -1,10 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises'
-import { type EventPage, openPages } from './event-pages.ts'
+import { type EventClient, openEvents } from './event-client.ts'
 import { tally } from './tally.ts'
 
 /** Question to the process of the pages, of which it answers one at a time. */
 export type PagesQuestion =
-  | { readonly kind: 'open'; readonly port: number; readonly cookies: readonly string[] }
+  | { readonly kind: 'open'; readonly origin: string; readonly cookies: readonly string[] }
   | {
       readonly kind: 'await'
       readonly event: string
@@ -20,11 +20,13 @@ export interface Arrived {
   /** Pages that have it, and those that have it more than once. */
   readonly pages: number
   readonly doubled: number
+  /** By the clock of the wall. */
   readonly lastAtMs: number
   readonly open: number
 }
 
-const pages: EventPage[] = []
+const TOGETHER = 100
+const pages: EventClient[] = []
 
 process.on('message', (question: PagesQuestion) => {
   void answer(question).then((result) => process.send?.(result))
@@ -36,7 +38,7 @@ process.send?.('ready')
 function answer(question: PagesQuestion): Promise<Opened | Arrived | 'left'> {
   switch (question.kind) {
     case 'open':
-      return open(question.port, question.cookies)
+      return open(question.origin, question.cookies)
     case 'await':
       return untilArrived(question)
     case 'leave':
@@ -44,10 +46,13 @@ function answer(question: PagesQuestion): Promise<Opened | Arrived | 'left'> {
   }
 }
 
-async function open(port: number, cookies: readonly string[]): Promise<Opened> {
-  const opened = await openPages({ port }, cookies)
-  pages.push(...opened)
-  return tally(opened.map(({ status }) => status))
+async function open(origin: string, cookies: readonly string[]): Promise<Opened> {
+  const before = pages.length
+  for (let at = 0; at < cookies.length; at += TOGETHER) {
+    const next = cookies.slice(at, at + TOGETHER)
+    pages.push(...(await Promise.all(next.map((cookie) => openEvents({ origin, cookie })))))
+  }
+  return tally(pages.slice(before).map(({ status }) => status))
 }
 
 async function untilArrived({
@@ -65,19 +70,19 @@ async function untilArrived({
 }
 
 function arrivalsOf(event: string): Arrived {
-  const arrivals = pages.map(({ received }) => received.filter(({ name }) => name === event))
+  const arrivals = pages.map(({ events }) => events.filter(({ name }) => name === event))
   const times = arrivals.flatMap((each) => each.map(({ atMs }) => atMs))
   return {
     pages: arrivals.filter((each) => each.length > 0).length,
     doubled: arrivals.filter((each) => each.length > 1).length,
-    lastAtMs: times.reduce((last, each) => Math.max(last, each), 0),
-    open: pages.filter(({ isOpen }) => isOpen).length,
+    lastAtMs: performance.timeOrigin + times.reduce((last, each) => Math.max(last, each), 0),
+    open: pages.filter(({ isOpen }) => isOpen()).length,
   }
 }
 
 async function leave(): Promise<'left'> {
-  for (const page of pages) page.leave()
-  while (pages.some(({ isOpen }) => isOpen)) await wait(10)
+  for (const page of pages) page.close()
+  while (pages.some(({ isOpen }) => isOpen())) await wait(10)
   pages.length = 0
   return 'left'
 }

@@ -6,6 +6,7 @@ import { processorMicros } from '../../../bench/load/processor-time.ts'
 import { startAsked } from '../../../bench/start-asked.ts'
 import { parseSessionCookie } from '../../../src/core/session.ts'
 import { sessionDigest } from '../../../src/session/records.ts'
+import { publicOrigin } from '../../support/event-client.ts'
 import type { Arrived, Opened, PagesQuestion } from '../../support/event-pages-process.ts'
 import { makeSessions } from '../../support/made-sessions.ts'
 import { ADMIN_TOKEN, askAdmin } from '../../support/operator.ts'
@@ -59,7 +60,7 @@ async function startWorld() {
     limitBytes,
     openAll: async () => {
       const sinceMs = performance.now()
-      const opened = await ask({ kind: 'open', port: first.publicPort, cookies })
+      const opened = await ask({ kind: 'open', origin: publicOrigin(first), cookies })
       expect(opened as Opened).toEqual({ 200: STREAMS })
       expect(await readMetric(first, OPEN)).toBe(STREAMS)
       return performance.now() - sinceMs
