@@ -12,6 +12,8 @@ export type ToldPages = Awaited<ReturnType<typeof startToldPages>>
 const HOSTS = ['app.example.com', 'other.example.com'] as const
 const USERS = ['alice', 'bob', 'carol'] as const
 const REPLICAS = 3
+/** Streams of a session at one replica, beyond which the oldest would go. */
+const PER_SESSION = 10
 /** Names to which no page belongs, or which only look like that of one. */
 const NOBODY = ['Alice', 'alice ', 'bo', 'dave'] as const
 
@@ -40,6 +42,8 @@ interface Sent extends Target {
 }
 
 interface Opened {
+  /** Replica, user and address. */
+  readonly place: string
   readonly user: string
   readonly host: string
   readonly client: EventClient
@@ -127,6 +131,8 @@ async function follow(
   }
 
   async function open({ replica: at, user, address, page, after }: Step & { kind: 'open' }) {
+    const place = `${at} ${user} ${address}`
+    if (pages.filter((each) => each.isOpen && each.place === place).length === PER_SESSION) return
     const last = after === undefined ? undefined : sent.at(-1 - after)?.id
     const client = await openEvents({
       origin: publicOrigin(all[at] as (typeof all)[number]),
@@ -142,7 +148,7 @@ async function follow(
     })
     expect(client.status).toBe(200)
     const from = last ?? /^id: (\S+)$/m.exec(client.text())?.[1] ?? '0-0'
-    pages.push({ user, host: page, client, from, isOpen: true })
+    pages.push({ place, user, host: page, client, from, isOpen: true })
   }
 
   async function take(next: Step): Promise<void> {
