@@ -138,12 +138,12 @@ describeWithRedis('event streams of slow and restless readers', () => {
 
   /** Opens a stream of which so many bytes a second are read. */
   async function openUnread(cookie: string, bytesPerSecond: number, lines?: readonly string[]) {
-    const socket = connect({ port: world().first.publicPort, host: '127.0.0.1', highWaterMark: 1 })
+    const socket = connect({ port: world().first.publicPort, host: '127.0.0.1' })
     sockets.push(socket.on('error', () => undefined).pause())
     socket.write(headOf(cookie, lines))
     await once(socket, 'readable')
     if (bytesPerSecond === 0) return
-    const timer = setInterval(() => socket.read(bytesPerSecond), 1000)
+    const timer = setInterval(() => void socket.read(bytesPerSecond), 1000)
     socket.on('close', () => clearInterval(timer))
   }
 
