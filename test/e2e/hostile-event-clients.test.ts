@@ -200,11 +200,17 @@ describe('an identifier of the last event', () => {
 })
 
 describe('a request', () => {
-  test.for(words`HEAD POST PUT DELETE PATCH PROPFIND`)('by %s opens no stream', async (method) => {
-    const { status, headers, text } = await open({ method })
-    expect(status).not.toBe(200)
-    expect(headers['content-type'] ?? '').not.toContain('event-stream')
+  test.for(words`POST PUT DELETE PATCH PROPFIND`)('by %s opens no stream', async (method) => {
+    const { status, text } = await open({ method })
+    expect([404, 405]).toContain(status)
     expect(text()).not.toContain('retry:')
+    expect(await openStreams()).toBe(0)
+  })
+
+  test('by HEAD is told what a stream would be, and opens none', async () => {
+    const { publicPort } = world().vestibule
+    const { status, text } = await sendText(publicPort, `${head().replace('GET', 'HEAD')}\r\n`)
+    expect([status, text.split('\r\n\r\n')[1]]).toEqual([200, ''])
     expect(await openStreams()).toBe(0)
   })
 
@@ -324,6 +330,17 @@ describe('a client', () => {
     await broadcast('for all')
     for (const client of [bystander, ...streams.slice(2)]) await untilEvents(client, 'notice')
     expect(streams[0]?.events).toEqual([])
+  })
+
+  test('that reads at once is not taken for a slow one, however many broadcasts come together', async () => {
+    const streams = await Promise.all(Array.from({ length: PER_SESSION }, () => open()))
+    const filler = 'x'.repeat(4000)
+    const together = Array.from({ length: 200 }, (_, at) => broadcast({ at, filler }))
+    const ids = await Promise.all(together)
+    for (const { events, isOpen } of streams) {
+      await expect.poll(() => events.length).toBe(ids.length)
+      expect(isOpen()).toBe(true)
+    }
   })
 
   test('that asks for many streams over one connection has at most ten, and they end with it', async () => {

@@ -87,7 +87,7 @@ export async function startToldPages() {
     await startReplicasInProcess({
       count: REPLICAS,
       settings: { ...HYBRID, ADMIN_TOKEN },
-      provider: { origins },
+      provider: { origins, users: USERS.map((sub) => ({ sub })) },
     }),
   )
   const cookies = new Map<string, string>()
