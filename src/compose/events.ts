@@ -29,7 +29,9 @@ export function composeEvents({ config, metrics, now, ring, state }: ComposeEven
   const broadcasts = createBroadcasts({
     log: state.eventLog,
     codec: createBroadcastCodec(ring, settings.REDIS_KEY_PREFIX),
+    now,
     onBroadcast: (held) => streams.deliver(held),
+    onUnreadable: () => metrics.integrityFailure(),
   })
   const streams: Streams = createStreams({
     store: state.store,
@@ -38,7 +40,6 @@ export function composeEvents({ config, metrics, now, ring, state }: ComposeEven
     idleTimeoutMs: settings.SESSION_IDLE_TIMEOUT.ms,
     isHearing: () => state.backplane.subscription !== undefined,
     now,
-    onOpened: () => undefined,
     onRefused: () => metrics.streamRefused(),
     onClosed: (reason) => metrics.streamClosed(reason),
     onSent: (kind, count) => metrics.eventsSent(kind, count),
