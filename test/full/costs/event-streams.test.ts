@@ -6,7 +6,7 @@ import { processorMicros } from '../../../bench/load/processor-time.ts'
 import { startAsked } from '../../../bench/start-asked.ts'
 import { parseSessionCookie } from '../../../src/core/session.ts'
 import { sessionDigest } from '../../../src/session/records.ts'
-import { publicOrigin } from '../../support/event-client.ts'
+import { openEvents, publicOrigin } from '../../support/event-client.ts'
 import type { Arrived, Opened, PagesQuestion } from '../../support/event-pages-process.ts'
 import { makeSessions } from '../../support/made-sessions.ts'
 import { ADMIN_TOKEN, askAdmin } from '../../support/operator.ts'
@@ -18,9 +18,12 @@ import { forwardedNavigation } from '../../support/request-pool.ts'
 import { COLLECTING, manifestLimits, settledMemory, visitAll } from '../../support/resident.ts'
 import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
 
-const STREAMS = Number(process.env['EVENT_STREAMS'] ?? 10_000)
+/** Streams that a replica takes. */
+const MAX_STREAMS = 10_000
+const STREAMS = Number(process.env['EVENT_STREAMS'] ?? MAX_STREAMS)
 const ENDED = 200
 const OPEN = 'vestibule_event_streams'
+const REFUSED = 'vestibule_event_streams_refused_total'
 const TURNS = 4
 const SECONDS = 2
 const CONNECTIONS = 32
@@ -136,20 +139,38 @@ describeWithRedis('ten thousand streams of one replica', () => {
   test('all hear a broadcast once, and no check waits long meanwhile', { timeout }, async () => {
     const { first, openAll, untilArrived } = world()
     await openAll()
-    const quiet = await slowestCheckDuring(() => wait(2000))
-    let sentAtMs = 0
-    let arrived: Arrived | undefined
-    const beside = await slowestCheckDuring(async () => {
-      sentAtMs = Date.now()
-      const { status } = await askAdmin(first, 'POST', 'broadcast', { event: 'notice', data: 1 })
-      expect(status).toBe(202)
-      arrived = await untilArrived('notice', STREAMS)
-    })
-    expect(arrived).toMatchObject({ pages: STREAMS, doubled: 0, open: STREAMS })
-    print(
-      `a broadcast reached ${STREAMS} pages in ${Number(arrived?.lastAtMs) - sentAtMs} ms; slowest check ${beside.toFixed(0)} ms, ${quiet.toFixed(0)} ms without`,
-    )
-    expect(beside).toBeLessThan(quiet + MAX_WAIT_MS)
+    const [quiet, beside] = [[] as number[], [] as number[]]
+    for (let turn = 0; turn < TURNS; turn += 1) {
+      quiet.push(await slowestCheckDuring(() => wait(1000)))
+      const event = `notice-${turn}`
+      let sentAtMs = 0
+      let arrived: Arrived | undefined
+      const slowestMs = await slowestCheckDuring(async () => {
+        sentAtMs = Date.now()
+        const { status } = await askAdmin(first, 'POST', 'broadcast', { event, data: turn })
+        expect(status).toBe(202)
+        arrived = await untilArrived(event, STREAMS)
+      })
+      beside.push(slowestMs)
+      expect(arrived).toMatchObject({ pages: STREAMS, doubled: 0, open: STREAMS })
+      const tookMs = Number(arrived?.lastAtMs) - sentAtMs
+      print(
+        `a broadcast reached ${STREAMS} pages in ${tookMs.toFixed(0)} ms; slowest check ${slowestMs.toFixed(0)} ms, ${quiet.at(-1)?.toFixed(0)} ms without`,
+      )
+    }
+    // Other programs on the machine only ever add to a time.
+    expect(Math.min(...beside)).toBeLessThan(Math.min(...quiet) + MAX_WAIT_MS)
+  })
+
+  test('are as many as a replica takes; one more is told when to come again', async () => {
+    const { first, people } = world()
+    const isFull = STREAMS === MAX_STREAMS
+    const more = await openEvents({ origin: publicOrigin(first), cookie: people.at(-1)?.cookie })
+    expect(more.status).toBe(isFull ? 503 : 200)
+    if (isFull) expect(Number(more.headers['retry-after'])).toBeGreaterThan(0)
+    expect(await readMetric(first, REFUSED)).toBe(isFull ? 1 : 0)
+    more.close()
+    await untilMetric(first, OPEN, STREAMS)
   })
 
   test(`${ENDED} of their sessions that end together are told so, and nobody else is`, {
@@ -166,7 +187,7 @@ describeWithRedis('ten thousand streams of one replica', () => {
     )
     expect(new Set(statuses)).toEqual(new Set([200]))
     const { lastAtMs, ...arrived } = await untilArrived('session-ended', ENDED)
-    print(`${ENDED} sessions ended and told in ${lastAtMs - sinceMs} ms`)
+    print(`${ENDED} sessions ended and told in ${(lastAtMs - sinceMs).toFixed(0)} ms`)
     expect(arrived).toMatchObject({ pages: ENDED, doubled: 0 })
     await untilMetric(first, OPEN, STREAMS - ENDED)
     expect((await untilArrived('session-ended', ENDED)).open).toBe(STREAMS - ENDED)
