@@ -86,10 +86,6 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
     sessions,
     realmOf,
     streams: options.streams,
-    reasonOfEnd: async (digest) => {
-      const [life] = await state.store.readLives([digest]).catch(() => [])
-      return life?.kind === 'ended' ? life.reason : undefined
-    },
   })
   const ownSessions = createOwnSessions({
     addresses,

@@ -28,15 +28,17 @@ export interface StreamRegistry {
   readonly isEmpty: boolean
   /** Adds a stream, and closes the oldest of too many of its session. Returns `undefined` beyond the replica's bound. */
   add(request: StreamRequest, position: EventId | undefined): Stream | undefined
-  isOpen(stream: Stream): boolean
-  /** Writes to a stream, and closes it where its reader is too slow. */
-  write(stream: Stream, bytes: Uint8Array): void
+  readonly isOpen: (stream: Stream) => boolean
+  /** Writes to a stream, and cuts off a reader that has too much unread. */
+  readonly write: (stream: Stream, bytes: Uint8Array) => void
+  /** Closes the connection of a slow reader. */
+  readonly cutOff: (stream: Stream) => void
   /** Ends a stream after its last bytes. */
-  finish(stream: Stream, reason: CloseReason, lastBytes: Uint8Array): void
+  readonly finish: (stream: Stream, reason: CloseReason, lastBytes: Uint8Array) => void
   /** Ends the answer to a client that gets no stream. */
   turnAway(output: StreamOutput, lastBytes: Uint8Array): void
   /** Forgets an output whose connection is closed. */
-  forget(output: StreamOutput): void
+  readonly forget: (output: StreamOutput) => void
   /** Closes connections whose clients have not taken the end of their stream; called once a second. */
   closeOverdue(): void
   /** Closes them all. */
@@ -75,6 +77,11 @@ export function createStreamRegistry(options: StreamRegistryOptions): StreamRegi
     watched.streams.delete(stream)
     if (watched.streams.size === 0) sessions.delete(watched.digest)
     onClosed(reason)
+  }
+
+  function cutOff(stream: Stream): void {
+    remove(stream, 'slow')
+    stream.output.destroy()
   }
 
   function finish(stream: Stream, reason: CloseReason, lastBytes: Uint8Array): void {
@@ -126,12 +133,10 @@ export function createStreamRegistry(options: StreamRegistryOptions): StreamRegi
     },
     isOpen: ({ output }) => streams.has(output),
     write(stream, bytes) {
-      const { output } = stream
-      output.write(bytes)
-      if (output.unreadBytes <= MAX_UNREAD_BYTES) return
-      remove(stream, 'slow')
-      output.destroy()
+      stream.output.write(bytes)
+      if (stream.output.unreadBytes > MAX_UNREAD_BYTES) cutOff(stream)
     },
+    cutOff,
     finish,
     turnAway,
     forget(output) {

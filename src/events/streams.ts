@@ -6,7 +6,7 @@ import { poll } from '../timing/poll.ts'
 import type { Broadcasts } from './broadcasts.ts'
 import { inTurns } from './in-turns.ts'
 import type { HeldBroadcast } from './mirror.ts'
-import { beginningBytes, COMMENT_BYTES, endedBytes, renewedBytes, retryBytes } from './sse-text.ts'
+import { beginningBytes, COMMENT_BYTES, retryBytes } from './sse-text.ts'
 import type { Stream, StreamOutput } from './stream.ts'
 import {
   type CloseReason,
@@ -14,6 +14,7 @@ import {
   SLOTS,
   type StreamRequest,
 } from './stream-registry.ts'
+import { createSessionTeller } from './tell-sessions.ts'
 import { watchSessions } from './watch-sessions.ts'
 import { createBroadcastWriter } from './write-broadcasts.ts'
 
@@ -49,7 +50,7 @@ export interface Streams {
 
 export interface StreamsOptions {
   readonly store: Pick<Store, 'readLives'>
-  readonly broadcasts: Pick<Broadcasts, 'after' | 'latest'>
+  readonly broadcasts: Pick<Broadcasts, 'after' | 'latest' | 'catchUp' | 'isBehind'>
   readonly maxStreams: number
   /** Idle timeout; 0 = sessions do not end by idleness. */
   readonly idleTimeoutMs: number
@@ -74,34 +75,16 @@ export function createStreams(options: StreamsOptions): Streams {
   const { broadcasts, now, onSent, every = poll } = options
   const registry = createStreamRegistry(options)
   const { sessions, streams, write, finish } = registry
+  const { end, renew } = createSessionTeller({ registry, now, onSent })
   const watch = watchSessions({ ...options, sessions, end, onPutOff: renew })
   const writer = createBroadcastWriter({
     broadcasts,
-    streams: () => streams.values(),
-    isOpen: registry.isOpen,
-    write,
+    registry,
     onSent: (count) => onSent('broadcast', count),
   })
   let ticks = 0
   let isDraining = false
   let stopTicking: (() => void) | undefined
-
-  function end(digest: string, reason: EndReason): void {
-    const watched = sessions.get(digest)
-    if (!watched) return
-    onSent('session-ended', watched.streams.size)
-    const bytes = endedBytes(reason)
-    for (const stream of watched.streams) finish(stream, 'session-ended', bytes)
-  }
-
-  function renew(digest: string): void {
-    const watched = sessions.get(digest)
-    if (!watched) return
-    const endsAtMs = Math.min(watched.session.expiresAt, watched.idleEndsAtMs)
-    const bytes = renewedBytes(Math.max(0, Math.floor((endsAtMs - now()) / 1000)))
-    onSent('session-renewed', watched.streams.size)
-    for (const stream of watched.streams) write(stream, bytes)
-  }
 
   function begin(stream: Stream, reasonFor: ReasonFor, session: Session): void {
     const { watched, output } = stream
@@ -120,12 +103,19 @@ export function createStreams(options: StreamsOptions): Streams {
     ticks++
     registry.closeOverdue()
     expire()
-    writer.settle()
+    writer.tick()
     void inTurns(ofSlot(ticks % SLOTS), (stream) => write(stream, COMMENT_BYTES))
     watch.lookAtDue()
-    const lookTicks = options.isHearing() ? LOOK_TICKS.hearing : LOOK_TICKS.deaf
-    if (ticks % lookTicks === 0) watch.lookUnlessLooking()
+    readMissed()
     if (registry.isEmpty) stop()
+  }
+
+  /** Reads what messages of other replicas would have told. */
+  function readMissed(): void {
+    const isHearing = options.isHearing()
+    const isDue = ticks % (isHearing ? LOOK_TICKS.hearing : LOOK_TICKS.deaf) === 0
+    if (isDue) watch.lookUnlessLooking()
+    if (isDue || (broadcasts.isBehind && ticks % LOOK_TICKS.deaf === 0)) void broadcasts.catchUp()
   }
 
   function ofSlot(slot: number): Iterable<Stream> {

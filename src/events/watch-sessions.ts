@@ -7,7 +7,7 @@ import type { WatchedSession } from './stream.ts'
 /** Asks the store about the sessions of all streams. */
 export interface SessionWatch {
   /** Asks about all of them, once more where that is already under way. Never rejects. */
-  look(): Promise<void>
+  readonly look: () => Promise<void>
   /** Asks about all of them unless that is under way. */
   lookUnlessLooking(): void
   /** Asks about sessions that have just got their first stream, and about those that may have ended by idleness. */
@@ -50,8 +50,10 @@ export function watchSessions(options: SessionWatchOptions): SessionWatch {
     for (let at = 0; at < all.length; at += AT_ONCE) {
       const portion = all.slice(at, at + AT_ONCE)
       const askedAtMs = now()
-      const lives = await store.readLives(portion.map(({ digest }) => digest)).catch(() => [])
-      if (lives.length === 0) return
+      const lives = await store
+        .readLives(portion.map(({ digest }) => digest))
+        .catch(() => undefined)
+      if (!lives) return
       for (const [which, life] of lives.entries()) note(portion[which], life, askedAtMs)
     }
   }

@@ -3,116 +3,124 @@ import { isLater } from '../core/event-id.ts'
 import type { Broadcasts } from './broadcasts.ts'
 import { inTurns } from './in-turns.ts'
 import type { HeldBroadcast } from './mirror.ts'
+import { replayBroadcasts } from './replay-broadcasts.ts'
 import { positionBytes } from './sse-text.ts'
 import type { Stream } from './stream.ts'
+import type { StreamRegistry } from './stream-registry.ts'
 
 /** Writes broadcasts to streams: each to the pages that it is meant for, once and in order. */
 export interface BroadcastWriter {
-  /** Writes what a client missed, or sets its position where it begins now. */
-  begin(stream: Stream): void
+  /** Writes what the client of a new stream has missed. */
+  readonly begin: (stream: Stream) => void
   /** Writes a new broadcast to all streams. */
-  deliver(held: HeldBroadcast): void
-  /** Begins the streams that were opened before the log had been read. */
-  settle(): void
+  readonly deliver: (held: HeldBroadcast) => void
+  /** Begins the streams that were opened before the log had been read, and closes stalled ones; called once a second. */
+  readonly tick: () => void
 }
 
 export interface BroadcastWriterOptions {
   readonly broadcasts: Pick<Broadcasts, 'after' | 'latest'>
-  readonly streams: () => Iterable<Stream>
-  readonly isOpen: (stream: Stream) => boolean
-  /** Writes to a stream and closes that of a slow reader. */
-  readonly write: (stream: Stream, bytes: Uint8Array) => void
+  readonly registry: Pick<StreamRegistry, 'streams' | 'isOpen' | 'write' | 'cutOff'>
   readonly onSent: (count: number) => void
 }
 
-/** Pauses a replay above this many unread bytes. */
-const REPLAYED_UNREAD_BYTES = 16 * 1024
+/**
+ * Bounds what is written at once to all; more comes together after a breach of the backplane, and each reader then takes it
+ * at its own pace.
+ */
+const MAX_QUEUED_BYTES = 32 * 1024
 
 export function createBroadcastWriter(options: BroadcastWriterOptions): BroadcastWriter {
-  const { broadcasts, isOpen } = options
-  const queue: HeldBroadcast[] = []
+  const { broadcasts, registry } = options
+  const { streams, isOpen, write } = registry
+  const replays = replayBroadcasts({ ...options, isFor })
+  let queue: HeldBroadcast[] = []
+  /** Streams that were opened before the log had been read. */
   const unsettled = new Set<Stream>()
   let isDelivering = false
-
-  function isFor({ watched, host }: Stream, { broadcast }: HeldBroadcast): boolean {
-    return isMeantFor(broadcast, { subject: watched.session.identity.subject, host })
-  }
 
   async function deliverQueue(): Promise<void> {
     if (isDelivering) return
     isDelivering = true
-    for (let held = queue[0]; held; held = queue[0]) {
-      await deliverOne(held)
-      queue.shift()
-    }
+    // Begins after the calls that come together, by which a burst is known.
+    await Promise.resolve()
+    while (queue.length > 0) await (isBurst() ? deliverBurst() : deliverNext())
     isDelivering = false
+    settle()
+  }
+
+  function isBurst(): boolean {
+    return queue.reduce((sum, { bytes }) => sum + bytes.length, 0) > MAX_QUEUED_BYTES
   }
 
   /** Writes to one portion of the streams after another, because checks would wait for all of them. */
-  async function deliverOne(held: HeldBroadcast): Promise<void> {
+  async function deliverNext(): Promise<void> {
+    const [held] = queue
+    if (!held) return
     let count = 0
-    await inTurns(options.streams(), (stream) => {
-      // Leaves it to the replay, which reads it after all that come before.
-      if (stream.isReplaying) return
-      if (stream.position !== undefined && !isLater(held.id, stream.position)) return
-      stream.position = held.id
-      if (!isFor(stream, held)) return
-      count++
-      options.write(stream, held.bytes)
+    await inTurns(streams.values(), (stream) => {
+      if (pass(stream, held)) count++
     })
+    queue.shift()
     if (count > 0) options.onSent(count)
   }
 
-  /** Writes what was missed no faster than the reader takes it; ends only when no later one is held. */
-  async function replay(stream: Stream): Promise<void> {
-    stream.isReplaying = true
-    for (let held = nextFor(stream); held; held = nextFor(stream)) {
-      stream.position = held.id
-      if (!isFor(stream, held)) continue
-      stream.output.write(held.bytes)
-      options.onSent(1)
-      if (stream.output.unreadBytes > REPLAYED_UNREAD_BYTES) await stream.output.whenRead()
-      if (!isOpen(stream)) return
-    }
-    stream.isReplaying = false
+  async function deliverBurst(): Promise<void> {
+    const burst = queue
+    queue = []
+    await inTurns(streams.values(), (stream) => {
+      if (stream.position !== undefined) replays.begin(stream)
+      else for (const held of burst) pass(stream, held)
+    })
   }
 
-  function nextFor({ position }: Stream): HeldBroadcast | undefined {
-    return position === undefined ? undefined : broadcasts.after(position)[0]
-  }
-
-  function settleOne(stream: Stream): void {
-    if (stream.isReplaying) void replay(stream)
-    else if (stream.position === undefined && broadcasts.latest !== undefined) {
-      stream.position = broadcasts.latest
-      options.write(stream, positionBytes(broadcasts.latest))
-    }
+  /** Returns whether a broadcast was written to a stream. */
+  function pass(stream: Stream, held: HeldBroadcast): boolean {
+    // Leaves it to the replay, which writes it after all that come before.
+    if (stream.isReplaying) return false
+    if (stream.position !== undefined && !isLater(held.id, stream.position)) return false
+    stream.position = held.id
+    if (!isFor(stream, held) || !isOpen(stream)) return false
+    write(stream, held.bytes)
+    return true
   }
 
   function settle(): void {
-    if (broadcasts.latest === undefined || unsettled.size === 0) return
+    const { latest } = broadcasts
+    // Waits for broadcasts under way, which are to reach a stream that was opened before them.
+    if (latest === undefined || isDelivering) return
     for (const stream of unsettled) {
-      // A new broadcast under way is to reach a stream that was opened before it.
-      const isWaiting = queue.length > 0 && !stream.isReplaying
-      if (isWaiting && isOpen(stream)) continue
-      unsettled.delete(stream)
-      if (isOpen(stream)) settleOne(stream)
+      if (!isOpen(stream)) continue
+      if (stream.isReplaying) replays.begin(stream)
+      else if (stream.position === undefined) {
+        stream.position = latest
+        write(stream, positionBytes(latest))
+      }
     }
+    unsettled.clear()
   }
 
   return {
     begin(stream) {
-      if (broadcasts.latest === undefined) {
+      if (broadcasts.latest !== undefined) replays.begin(stream)
+      else {
         stream.isReplaying = stream.position !== undefined
         unsettled.add(stream)
-      } else if (stream.position === undefined) stream.position = broadcasts.latest
-      else void replay(stream)
+      }
     },
     deliver(held) {
+      // Passes over what the first read of the log brings, because a stream without a position begins after it.
+      if (broadcasts.latest === undefined) return
       queue.push(held)
-      settle()
       void deliverQueue()
     },
-    settle,
+    tick() {
+      settle()
+      replays.closeStalled()
+    },
   }
+}
+
+function isFor({ watched, host }: Stream, { broadcast }: HeldBroadcast): boolean {
+  return isMeantFor(broadcast, { subject: watched.session.identity.subject, host })
 }

@@ -1,6 +1,5 @@
 import type { IncomingMessage } from 'node:http'
 import { streamSSE } from 'hono/streaming'
-import type { EndReason } from '../../core/end-reason.ts'
 import { isEventId } from '../../core/event-id.ts'
 import type { SessionCredential } from '../../core/session.ts'
 import type { Site, Sites } from '../../core/site.ts'
@@ -19,11 +18,9 @@ export interface EventsOptions {
   readonly addresses: Addresses
   readonly cookies: Cookies
   readonly protectedSites: Sites
-  readonly sessions: Pick<Sessions, 'find' | 'revocations'>
+  readonly sessions: Pick<Sessions, 'find' | 'endReasonOf' | 'revocations'>
   readonly realmOf: (host: string) => string
   readonly streams: Pick<Streams, 'open' | 'forget'>
-  /** Resolves with why a session has ended, where that is known. */
-  readonly reasonOfEnd: (digest: string) => Promise<EndReason | undefined>
 }
 
 /** Headers of a stream. Proxies neither keep, compress nor gather it, and its connection ends with it. */
@@ -49,7 +46,7 @@ export function createEvents(options: EventsOptions) {
     const credential = cookies.readSession(raw, site)
     if (!credential || credential === 'ambiguous') return unauthenticated(raw, site, undefined)
     const standIn = { assertion: () => cookies.readOutage(raw, site) }
-    const found = await sessions.find(credential, realmOf(site.host), { standIn })
+    const found = await sessions.find(credential, realmOf(site.host), { standIn, isUse: false })
     if (!found) return unauthenticated(raw, site, credential)
     if (raw.method === 'HEAD') return answer(200, null, HEADERS)
     return openStream(c, {
@@ -85,7 +82,7 @@ export function createEvents(options: EventsOptions) {
     site: Site,
     credential: SessionCredential | undefined,
   ): Promise<Response> {
-    const reason = credential && (await options.reasonOfEnd(sessionDigest(credential)))
+    const reason = credential && (await sessions.endReasonOf(credential))
     const body = {
       error: 'login_required',
       login_url: addresses.login(site, addresses.landing(site)),
