@@ -72,7 +72,8 @@ export function createEvents(options: EventsOptions) {
       })
       await ended
     })
-    if (!isOpen) throw new AuthError('busy', 'this replica has as many streams as it may')
+    if (!isOpen) throw tooMany()
+    forgetHeaders(c.env.incoming)
     for (const [name, value] of HEADERS) response.headers.set(name, value)
     return response
   }
@@ -92,6 +93,20 @@ export function createEvents(options: EventsOptions) {
   }
 
   return { events, eventsPreflight: crossOrigin.preflight, shareEvents: crossOrigin.share }
+}
+
+function tooMany(): AuthError {
+  const explanation =
+    'streams to open pages are bounded by the heap and by 10,000: raise --max-old-space-size in NODE_OPTIONS or add replicas'
+  return new AuthError('busy', 'this replica has as many streams as it may', {
+    facts: { explanation },
+  })
+}
+
+/** Frees the request's headers, the cookie of the session among them, which Node would keep as long as the stream. */
+function forgetHeaders({ headers, rawHeaders }: IncomingMessage): void {
+  rawHeaders.length = 0
+  for (const name of Object.keys(headers)) Reflect.deleteProperty(headers, name)
 }
 
 function hasBody({ headers }: IncomingMessage): boolean {
