@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { type Handler, Hono } from 'hono'
+import { type Handler, Hono, type MiddlewareHandler } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { Registry } from 'prom-client'
 import { foreignHost } from './core/forwarded-request.ts'
@@ -50,6 +50,8 @@ export interface PublicRoutes {
   readonly me: Route
   readonly events: Route
   readonly eventsPreflight: Route
+  /** Lets the pages of protected hosts read the answers about events. */
+  readonly shareEvents: MiddlewareHandler<NodeEnv>
   readonly clientScript: Route
   readonly ownSessions: Route
   readonly endOwnSessions: Route
@@ -88,6 +90,7 @@ export function createPublicApp(
   page.post('/backchannel-logout', limitBody, routes.backchannelLogout)
   page.all('/backchannel-logout', () => answer(405, null, [['Allow', 'POST']]))
   page.get('/me', routes.me)
+  page.use('/events', routes.shareEvents)
   page.get('/events', routes.events)
   page.options('/events', routes.eventsPreflight)
   page.get('/client.js', routes.clientScript)

@@ -52,8 +52,12 @@ const RISKS: readonly Risk[] = [
   },
   {
     setting: 'ADMIN_TOKEN',
-    isTaken: ({ settings: { ADMIN_TOKEN } }) =>
-      ADMIN_TOKEN !== undefined && ADMIN_TOKEN.length < 32,
+    isTaken: ({ settings }) => isShort(settings.ADMIN_TOKEN),
+    text: 'is short enough to be guessed',
+  },
+  {
+    setting: 'BROADCAST_TOKEN',
+    isTaken: ({ settings }) => isShort(settings.BROADCAST_TOKEN),
     text: 'is short enough to be guessed',
   },
   {
@@ -87,6 +91,10 @@ function logNotice(notice: Notice, log: Log): void {
       break
     }
   }
+}
+
+function isShort(token: string | undefined): boolean {
+  return token !== undefined && token.length < 32
 }
 
 function isRedisNamed(settings: Settings): boolean {

@@ -56,6 +56,7 @@ export function composeInternalRoutes(options: InternalRoutesOptions): Hono<Node
   const { config, log, metrics, version, isAccepting, state, oidc, web } = options
   const { addresses, writePage, proxies } = web
   const { sessions } = options.sessions
+  const { streams } = options.events
   const requireCertificate = createCertificateDemand(config.internalTls?.clientCaFile !== undefined)
   const check = composeCheck(options, requireCertificate)
   const health = createHealth({
@@ -65,7 +66,8 @@ export function composeInternalRoutes(options: InternalRoutesOptions): Hono<Node
     mode: config.mode,
     redis: state.redis,
     revocationsWaiting: () => sessions.revocations.waiting,
-    memoryNeed: memoryNeed(cacheBounds(config)),
+    events: () => ({ streams: streams.size, findings: options.events.findings() }),
+    memoryNeed: memoryNeed(cacheBounds(config), options.events.maxStreams),
     containerLimit: readContainerLimit,
     ofCertificate: () => options.certificate?.findings() ?? [],
     version,

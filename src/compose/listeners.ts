@@ -16,7 +16,7 @@ export interface ListenerOptions {
   readonly caches: Caches
   readonly events: {
     readonly streams: Pick<Streams, 'renew' | 'look'>
-    readonly broadcasts: Pick<Broadcasts, 'receive' | 'catchUp'>
+    readonly broadcasts: Pick<Broadcasts, 'receive' | 'catchUp' | 'readAnew'>
   }
 }
 
@@ -63,7 +63,10 @@ export function createListeners({
       void sessions.revocations.flush()
       deniedTokens.reload().catch(() => undefined)
     },
-    onDatasetChanged: () => cache.clear(),
+    onDatasetChanged() {
+      cache.clear()
+      void broadcasts.readAnew()
+    },
     onAnotherServer() {
       void sessions.revocations.repeat()
       void renewedRecords.restore()

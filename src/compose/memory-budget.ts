@@ -37,7 +37,16 @@ const MAX_ENTRIES = {
 } as const
 const MIN_BYTES = 2 * MIB
 
+/** Heap of a stream to an open page with its connection, and its memory outside of the heap, as measured with Node 26. */
+const STREAM_HEAP_BYTES = 20 * 1024
+const STREAM_OUTSIDE_BYTES = 8 * 1024
+/** Share of the heap beyond sessions that streams may take. */
+const STREAM_SHARE = 4 / 5
+const MIN_STREAMS = 100
+const MAX_STREAMS = 10_000
+
 export type Purpose = keyof typeof SHARES
+const PURPOSES = Object.keys(SHARES) as readonly Purpose[]
 
 /** Returns the bounds of sessions in memory, which grow with the heap limit up to those of a roomy machine (C61). */
 export function boundsWithin(purpose: Purpose, heapLimitBytes = heapLimit()): MemoryBounds {
@@ -58,12 +67,29 @@ export function cacheBounds({ mode, settings }: Pick<Config, 'mode' | 'settings'
   }
 }
 
+/** Returns the memory that sessions may take: L1, and in memory mode the store as well. */
+export function sessionBytes(config: Pick<Config, 'mode' | 'settings'>): number {
+  if (config.mode !== 'memory') return cacheBounds(config).maxBytes
+  return PURPOSES.reduce((sum, purpose) => sum + boundsWithin(purpose).maxBytes, 0)
+}
+
+/** Returns how many streams fit into the heap beside the sessions in memory, 10,000 at most (C61). */
+export function streamBound(besideBytes: number, heapLimitBytes = heapLimit()): number {
+  const spare = heapLimitBytes - HEAP_WITHOUT_SESSIONS_BYTES - besideBytes
+  const streams = Math.floor((spare * STREAM_SHARE) / STREAM_HEAP_BYTES)
+  return Math.min(MAX_STREAMS, Math.max(MIN_STREAMS, streams))
+}
+
 /** Returns what the process may take by its settings. */
-export function memoryNeed(cache: MemoryBounds, heapLimitBytes = heapLimit()): MemoryNeed {
+export function memoryNeed(
+  cache: MemoryBounds,
+  maxStreams: number,
+  heapLimitBytes = heapLimit(),
+): MemoryNeed {
   return {
     heapLimitBytes,
-    outsideHeapBytes: OUTSIDE_HEAP_BYTES,
-    heapNeededBytes: HEAP_WITHOUT_SESSIONS_BYTES + cache.maxBytes,
+    outsideHeapBytes: OUTSIDE_HEAP_BYTES + maxStreams * STREAM_OUTSIDE_BYTES,
+    heapNeededBytes: HEAP_WITHOUT_SESSIONS_BYTES + cache.maxBytes + maxStreams * STREAM_HEAP_BYTES,
   }
 }
 

@@ -3,27 +3,22 @@ import { createPublicApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
-import type { FailureFacts } from '../errors.ts'
 import type { Streams } from '../events/streams.ts'
 import { createRefusals } from '../http/error-answer.ts'
 import type { NodeEnv } from '../http/request.ts'
-import { factsOfReport } from '../redis/unavailable.ts'
 import { createClientScript } from '../routes/events/client-script.ts'
 import { createEvents } from '../routes/events/events.ts'
 import { createMe } from '../routes/me.ts'
 import { createOwnSessions } from '../routes/own-sessions/own-sessions.ts'
-import { createCallback } from '../routes/sign-in/callback.ts'
-import { createLogin } from '../routes/sign-in/login.ts'
 import { createBackchannelLogout } from '../routes/sign-out/backchannel-logout.ts'
 import { createLogout } from '../routes/sign-out/logout.ts'
 import { createProviderLogout } from '../session/provider-logout.ts'
-import { createLoginTransactions } from '../session/sign-in/login-transaction.ts'
-import { createRedemption } from '../session/sign-in/redeem-login.ts'
 import type { SharedState } from '../store/shared-state.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { Oidc } from './oidc.ts'
 import type { ComposedSessions } from './sessions.ts'
+import { composeSignInRoutes } from './sign-in-routes.ts'
 import type { Web } from './web.ts'
 
 export interface PublicRoutesOptions {
@@ -48,50 +43,8 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
   const { addresses, cookies, writePage, proxies, knownSites, returnTo, realmOf } = web
   const { protectedSites } = web
   const isStoreAvailable = () => state.isAvailable
-  const transactions = createLoginTransactions(ring, now, config.mode === 'memory')
-  const login = createLogin({
-    addresses,
-    cookies,
-    writePage,
-    returnTo,
-    realmOf,
-    log,
-    metrics,
-    now,
-    transactions,
-    sessions,
-    signIn,
-    isStoreAvailable,
-    storeFacts: () => storeFactsOf(state),
-  })
-  const callback = createCallback({
-    addresses,
-    cookies,
-    writePage,
-    proxies,
-    returnTo,
-    realmOf,
-    log,
-    metrics,
-    now,
-    transactions,
-    sessions,
-    signIn,
-    redeem: createRedemption({
-      signIn,
-      sessions,
-      now,
-      oneTimeKeys: state.oneTimeKeys,
-      identity: oidc.identity,
-      clientId: settings.OIDC_CLIENT_ID,
-      concurrency: settings.SIGN_IN_CONCURRENCY,
-      detectsIdTokenReplay: !settings.DISABLE_REPLAY_DETECTION,
-      onReplay: (kind) => metrics.replayRefused(kind),
-    }),
-    needsContinuePage: settings.COOKIE_SAMESITE === 'strict',
-    onFromElsewhere: createSecondReplicaLog(log, config.mode),
-  })
-  const logout = createLogout({
+  const { login, callback } = composeSignInRoutes(options)
+  const { signOutHere, ...logout } = createLogout({
     addresses,
     cookies,
     writePage,
@@ -118,7 +71,14 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
       clientId: settings.OIDC_CLIENT_ID,
     }),
   })
-  const me = createMe({ addresses, cookies, sessions, realmOf })
+  const me = createMe({
+    addresses,
+    cookies,
+    sessions,
+    realmOf,
+    idleTimeoutMs: settings.SESSION_IDLE_TIMEOUT.ms,
+    now,
+  })
   const events = createEvents({
     addresses,
     cookies,
@@ -138,6 +98,7 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
     now,
     log,
     metrics,
+    signOutHere,
   })
   const clientScript = createClientScript()
   const refuse = createRefusals({ addresses, writePage, log, metrics, clientOf: () => undefined })
@@ -152,32 +113,4 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
     clientScript,
   }
   return createPublicApp(routes, settings.BASE_PATH, knownSites, refuse)
-}
-
-/**
- * Warns once about a login that another replica began, where this one or that one is in memory mode and shares no
- * sessions (finding C52).
- */
-function createSecondReplicaLog(log: Log, mode: Config['mode']): (isFromMemory: boolean) => void {
-  let isSaid = false
-  return (isFromMemory) => {
-    if (isSaid || (mode !== 'memory' && !isFromMemory)) return
-    isSaid = true
-    const begunIn = isFromMemory ? 'memory' : 'shared'
-    const problem =
-      mode === 'memory'
-        ? `a login that another replica began came back to this one, which is in memory mode${isFromMemory ? ', as the other is' : '; the other is not'}`
-        : `a login came back to this replica in ${mode} mode that a replica in memory mode began`
-    log.warn(
-      { event: 'second_replica', mode, begun_in: begunIn },
-      `${problem}: replicas in memory mode share no sessions, so people sign in again and again; set REDIS_ENABLED=true and the same REDIS_CACHE_MODE at every replica`,
-    )
-  }
-}
-
-/** Returns why no session can be stored, for the log. */
-function storeFactsOf({ redis }: SharedState): FailureFacts {
-  if (redis?.loss) return factsOfReport(redis.loss)
-  const finding = redis?.examination?.findings.find(({ stopsSignIn }) => stopsSignIn)
-  return { explanation: finding?.message ?? 'the circuit breaker for Redis is open' }
 }

@@ -111,6 +111,7 @@ export function composeService(options: ServiceOptions): Service {
     events,
   })
   state.subscribe(createListeners({ sessions, deniedTokens: bearers.deniedTokens, caches, events }))
+  void events.broadcasts.catchUp()
   metrics.observe({
     cachedSessions: () => caches.sessions.size,
     cachedBytes: () => caches.sessions.bytes,

@@ -40,6 +40,7 @@ export function crossCheck(
     parseNetworks(settings.TRUSTED_PROXIES),
   )
   checkPorts(settings, problems)
+  checkTokens(settings, problems)
   const proxies = readProxies(settings, problems)
   const internalTls = checkInternalTls(settings, problems)
   return {
@@ -74,6 +75,14 @@ function checkCaFile({ OIDC_CA_FILE: file }: Settings, problems: string[]): void
 function checkPorts({ PORT, INTERNAL_PORT }: Settings, problems: string[]): void {
   if (PORT === 0 || PORT !== INTERNAL_PORT) return
   problems.push(`INTERNAL_PORT: is ${PORT}, the same as PORT: give each listener its own port`)
+}
+
+/** Refuses one token for both, because apps that may broadcast would be operators. */
+function checkTokens({ ADMIN_TOKEN, BROADCAST_TOKEN }: Settings, problems: string[]): void {
+  if (BROADCAST_TOKEN === undefined || BROADCAST_TOKEN !== ADMIN_TOKEN) return
+  problems.push(
+    'BROADCAST_TOKEN: is the same as ADMIN_TOKEN, so it would open all of /admin: make another one',
+  )
 }
 
 const KEY_REMEDY = 'make one with: openssl rand -base64 32'

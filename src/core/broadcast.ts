@@ -26,7 +26,10 @@ export function isBroadcastName(name: string): boolean {
 }
 
 /** Returns whether a broadcast is meant for a page; both user and host must fit where they are named. */
-export function isMeantFor({ user, host }: Broadcast, listener: Listener): boolean {
+export function isMeantFor(
+  { user, host }: Pick<Broadcast, 'user' | 'host'>,
+  listener: Listener,
+): boolean {
   if (user !== undefined && user !== listener.subject) return false
   return host === undefined || host === listener.host
 }

@@ -88,3 +88,11 @@ function valueOf(identity: Identity, claim: string): HeaderClaim {
   if (standard) return standard(identity)
   return Object.hasOwn(identity.claims, claim) ? (identity.claims[claim] as HeaderClaim) : ''
 }
+
+/** Bounds the page, because Traefik answers an empty 401 for one above its `maxResponseBodySize`. */
+const MAX_NAME_CHARS = 200
+
+/** Returns the name by which a page addresses its user. */
+export function displayName({ email, preferredUsername, name, subject }: Identity): string {
+  return (email ?? preferredUsername ?? name ?? subject).slice(0, MAX_NAME_CHARS)
+}

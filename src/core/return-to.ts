@@ -6,6 +6,9 @@ const MAX_TARGET_CHARS = 3000
 const FORBIDDEN =
   /[\x00-\x20\x7f-\x9f\xad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff0-\uffff\\]/
 
+/** Page under the base path to which a sign-in may lead, because opening it has no effect. */
+export const SESSIONS_PATH = '/sessions'
+
 /** Permitted targets of a redirect after sign-in or sign-out. */
 export interface ReturnToOptions {
   /** Sites of `PUBLIC_URL` and the protected hosts. */
@@ -15,8 +18,8 @@ export interface ReturnToOptions {
 
 /**
  * Returns the absolute URL of a permitted redirect target, without its query where it would be too long; `undefined` for
- * an open redirect (threats A40-A47) or a path that is too long. Returns `/` for a target under `basePath`, so that a
- * sign-in cannot lead to a sign-out or another sign-in.
+ * an open redirect (threats A40-A47) or a path that is too long. Returns `/` for another target under `basePath` than the
+ * page of one's sessions, so that a sign-in cannot lead to a sign-out or another sign-in.
  */
 export function parseReturnTo(
   rd: string,
@@ -26,6 +29,7 @@ export function parseReturnTo(
   if (pathLengthOf(rd) > MAX_TARGET_CHARS || FORBIDDEN.test(rd)) return undefined
   const url = rd.startsWith('/') ? parseRelative(rd, self) : parseAbsolute(rd, sites)
   if (!url || url.pathname.startsWith('//')) return undefined
+  if (url.pathname === basePath + SESSIONS_PATH) return withoutQuery(url)
   if (mayLeadUnder(basePath, readPath(url.pathname))) return `${url.origin}/`
   const target = url.href.length > MAX_TARGET_CHARS ? withoutQuery(url) : url.href
   return target.length > MAX_TARGET_CHARS ? undefined : target

@@ -1,3 +1,4 @@
+import { SESSIONS_PATH } from '../core/return-to.ts'
 import { createSite, createSites, type HostPattern, type Site } from '../core/site.ts'
 
 /** Absolute addresses of our own endpoints. A known host is all that they take from a request. */
@@ -9,6 +10,10 @@ export interface Addresses {
   callback(site: Site): string
   logout(site: Site): string
   signedOut(site: Site): string
+  /** Returns the page where people see and end their own sessions, on the host that was asked. */
+  sessions(site: Site): string
+  /** Returns the stream of events, on the host that was asked. */
+  events(site: Site): string
   /** Returns the page to go to where a request names no target. */
   landing(site: Site): string
 }
@@ -35,7 +40,8 @@ export function createAddresses(options: AddressOptions): Addresses {
   const exact = hosts.find((host) => !host.isWildcard)
   const firstSite = exact && createSite(exact.scheme, exact.hostname, exact.port)
   const home = (site: Site) => publicSite ?? site
-  const under = (site: Site, path: string) => `${home(site).origin}${basePath}${path}`
+  const at = (site: Site, path: string) => `${site.origin}${basePath}${path}`
+  const under = (site: Site, path: string) => at(home(site), path)
   return {
     basePath,
     home,
@@ -44,7 +50,9 @@ export function createAddresses(options: AddressOptions): Addresses {
       return `${under(site, '/login')}?${query.toString()}`
     },
     callback: (site) => under(site, '/callback'),
-    logout: (site) => `${site.origin}${basePath}/logout`,
+    logout: (site) => at(site, '/logout'),
+    sessions: (site) => at(site, SESSIONS_PATH),
+    events: (site) => at(site, '/events'),
     signedOut: (site) => under(site, '/signed-out'),
     landing: (site) => {
       const isApp = protectedSites.find(site.host) !== undefined

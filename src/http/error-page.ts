@@ -33,7 +33,7 @@ export function errorPage(error: AuthError, context: ErrorPageContext): PageCont
     case 'store_unavailable':
     case 'provider_unavailable':
     case 'busy':
-      return unavailablePage(mayReload, newLoginUrl)
+      return unavailablePage(mayReload, newLoginUrl, error.isPublic ? error.message : undefined)
     case 'internal':
       return internalErrorPage()
     case 'foreign_host':

@@ -5,6 +5,12 @@ import { waitAtMost } from '../timing/time-limit.ts'
 import { type HealthReason, listReasons } from './health-reasons.ts'
 import type { MemoryNeed } from './memory-faults.ts'
 
+/** Finding about streams to open pages, which degrades nothing, because checks need none. */
+export interface StreamFinding {
+  readonly code: 'streams_refused'
+  readonly message: string
+}
+
 /** State that the health endpoints read for each request. */
 export interface HealthState {
   /** Returns whether keys are loaded and no shutdown has begun, whatever Redis and the provider do. */
@@ -17,6 +23,8 @@ export interface HealthState {
   /** Absent in memory mode. */
   readonly redis: ObservedRedis | undefined
   readonly revocationsWaiting: () => number
+  /** Returns the number of open streams, and what is wrong with them. */
+  readonly events: () => { readonly streams: number; readonly findings: readonly StreamFinding[] }
   readonly memoryNeed: MemoryNeed
   /** Resolves with the memory limit of the container; `undefined` without one. */
   readonly containerLimit: () => Promise<number | undefined>
@@ -50,6 +58,7 @@ export function createHealth(state: HealthState) {
         cache,
         ...describeFleet(state.redis),
         revocations_waiting: state.revocationsWaiting(),
+        events: state.events(),
         provider: { discovered: isProviderDiscovered },
         version: state.version,
       }

@@ -2,7 +2,7 @@
 export interface MemoryNeed {
   readonly heapLimitBytes: number
   readonly outsideHeapBytes: number
-  /** Heap that a full L1 needs. */
+  /** Heap that a full L1 and as many streams as there may be need. */
   readonly heapNeededBytes: number
 }
 
@@ -22,7 +22,7 @@ export function memoryFaults({ need, limitBytes, mode }: MemoryState): string[] 
   const lowerL1 = mode === 'hybrid' ? 'lower REDIS_HYBRID_L1_MEMORY_MB or ' : ''
   if (isHeapTooSmall) {
     faults.push(
-      `a full L1 needs a heap of ${mib(heapNeededBytes)} and the limit is ${mib(heapLimitBytes)}: ${lowerL1}raise --max-old-space-size in NODE_OPTIONS`,
+      `a full L1 and streams to open pages need a heap of ${mib(heapNeededBytes)} and the limit is ${mib(heapLimitBytes)}: ${lowerL1}raise --max-old-space-size in NODE_OPTIONS`,
     )
   }
   const heapBytes = Math.max(heapLimitBytes, heapNeededBytes)

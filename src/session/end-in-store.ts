@@ -4,6 +4,7 @@ import { OutageError } from '../errors.ts'
 import type { Generations, Moment } from '../store/generations.ts'
 import type { Owner, Owners, SessionsByOwner } from '../store/sessions-by-owner.ts'
 import type { Store } from '../store/store.ts'
+import { createEndOthers, type EndOthers } from './end-others.ts'
 import { createMetadataReader, type FoundMetadata } from './found-metadata.ts'
 import { inPortions } from './in-portions.ts'
 import type { SessionCodec, SessionMetadata } from './records.ts'
@@ -20,6 +21,7 @@ export interface StoreEnder {
   /** Ends an owner's sessions, or with `user` only those of this user. */
   endAllOf(owner: Owner, order: Order, user?: string): Promise<number>
   endAll(order: Order): Promise<number>
+  readonly endOthersOf: EndOthers
   /** Ends the session and all others of the same provider session. */
   endTogether(digest: string, asked: Moment, when: 'at once' | 'late'): Promise<void>
   /** Resolves with whether the session exists and this credential opens it. */
@@ -151,6 +153,8 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
       }
       return ended.size
     },
+
+    endOthersOf: createEndOthers({ index, generations, readMetadata, isBefore, endOne }),
 
     /**
      * Ends the other sessions first, because a retry needs this one's record to find them. Spares sessions begun since,

@@ -5,6 +5,7 @@ import type { Generations, Moment } from '../store/generations.ts'
 import type { Owner, Owners, SessionsByOwner } from '../store/sessions-by-owner.ts'
 import type { Store } from '../store/store.ts'
 import { createStoreEnder, type Order } from './end-in-store.ts'
+import type { EndedOthers } from './end-others.ts'
 import { type SessionCodec, sessionDigest } from './records.ts'
 import { createRevocations, type Revocations } from './revocations.ts'
 import type { SessionCache } from './session-cache.ts'
@@ -22,6 +23,8 @@ export interface SessionEnder {
    * then fails. Rejects like `end`.
    */
   endAllOf(owner: Owner, options: EndAllOptions): Promise<number>
+  /** Ends a user's sessions but `kept`, on behalf of the user; reports a failure beside the number that has ended. */
+  endOthersOf(user: string, kept: string): Promise<EndedOthers>
   /** Ends everybody's sessions in the same way. */
   endAll(options: Omit<EndAllOptions, 'user'>): Promise<number>
   /** Returns the current moment, for an order that may be applied later. */
@@ -92,8 +95,8 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
   function defer(digest: string, reason: EndReason, apply: () => Promise<unknown>): Ending {
     revocations.defer(digest, reason, apply)
     sessionCache.evict(digest)
-    options.onEnded(digest, reason)
     options.announceEnded(digest, reason)
+    options.onEnded(digest, reason)
     return 'pending'
   }
 
@@ -106,6 +109,11 @@ export function createSessionEnder(options: SessionEnderOptions): SessionEnder {
     end: (digest, reason) => ender.end(digest, reason),
     endAllOf: (owner, { reason, user, asked = generations.moment() }) =>
       ender.endAllOf(owner, { asked, reason }, user),
+    endOthersOf: (user, kept) =>
+      ender.endOthersOf(user, kept, {
+        asked: generations.moment(),
+        reason: 'signed-out-elsewhere',
+      }),
     endAll: ({ reason, asked = generations.moment() }) => ender.endAll({ asked, reason }),
     deferAllOf(owner, order) {
       revocations.deferAllOf(owner, order)

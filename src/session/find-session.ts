@@ -30,6 +30,8 @@ export interface FindOptions {
   readonly timeoutMs?: number
   /** Fallback during a store outage; without it an outage rejects. */
   readonly standIn?: StandIn
+  /** False where the idle timeout goes on as if nobody had asked. */
+  readonly isUse?: boolean
 }
 
 /** Evidence that may replace the store during an outage. */
@@ -124,12 +126,13 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
     presented: PresentedSession,
     records: SealedRecords,
     ticket: FillTicket,
+    isUse: boolean,
   ): ConfirmedSession | undefined {
     const { digest } = presented
     const known = sessionCache.reopen(presented, records, ticket)
     const session = known?.session ?? openAll(presented, records)
     if (!session || !isUsable(digest, session)) return undefined
-    options.onUse(digest, session)
+    if (isUse) options.onUse(digest, session)
     const { confirmedAtMs } = known ?? sessionCache.keep(presented, records, session, ticket)
     return { session, digest, confirmedAtMs, source: 'store' }
   }
@@ -171,14 +174,14 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
       }
     },
 
-    async find(credential, realm, { timeoutMs, standIn } = {}) {
+    async find(credential, realm, { timeoutMs, standIn, isUse = true } = {}) {
       const entry = sessionCache.entryOf(credential)
       const digest = entry?.digest ?? sessionDigest(credential)
       const presented = { digest, credential, realm, entry }
       try {
         if (revocations.has(digest)) return undefined
         const { ticket, records } = read(digest, timeoutMs)
-        return openAnswer(presented, await records, ticket)
+        return openAnswer(presented, await records, ticket, isUse)
       } catch (error) {
         // Falls back only in an outage, never after a miss or a nonsensical answer.
         const found =

@@ -18,11 +18,13 @@ export interface Revocations {
   has(digest: string): boolean
   /** Returns whether a deferred order for its user, its provider session or everybody ends this session. */
   includes(session: Session): boolean
-  /** Returns why this replica refuses a session; `undefined` where it does not. */
+  /** Returns why this one session has ended, as far as this replica knows of it. */
+  reasonOf(digest: string): EndReason | undefined
+  /** Returns why this replica refuses a session, be it for a deferred order; `undefined` where it does not. */
   reasonFor(digest: string, session: Session): EndReason | undefined
   /** Returns whether an end of this one session waits for the store. */
   isWaiting(digest: string): boolean
-  /** Records an end that the store has been told, here or by another replica. */
+  /** Records an end that the store has been told, here or by another replica. The reason of the first end stays. */
   note(digest: string, reason: EndReason): void
   /** Records an end and queues `apply` for the store's return. Throws `AuthError` `store_unavailable` above 10,000. */
   defer(digest: string, reason: EndReason, apply: () => Promise<unknown>): void
@@ -94,16 +96,24 @@ export function createRevocations(options: RevocationsOptions): Revocations {
     return names.map((name) => owners.get(name)).find((order) => isMeant(session, order))
   }
 
+  function reasonOf(digest: string): EndReason | undefined {
+    return known.get(digest) ?? (unverified.has(digest) ? 'signed-out' : undefined)
+  }
+
+  function note(digest: string, reason: EndReason): void {
+    known.set(digest, known.get(digest) ?? reason)
+  }
+
   return {
     has: (digest) =>
       (known.size > 0 && known.has(digest)) || (unverified.size > 0 && unverified.has(digest)),
     isWaiting: (digest) => outbox.has(digest) || unverified.has(digest),
-    reasonFor: (digest, session) =>
-      known.get(digest) ?? (unverified.has(digest) ? 'signed-out' : orderAbout(session)?.reason),
-    note: (digest, reason) => void known.set(digest, reason),
+    reasonOf,
+    reasonFor: (digest, session) => reasonOf(digest) ?? orderAbout(session)?.reason,
+    note,
     defer(digest, reason, apply) {
       put(outbox, digest, { apply }, MAX_WAITING)
-      known.set(digest, reason)
+      note(digest, reason)
     },
     deferUnverified(digest, apply, address) {
       const own = [...unverified.values()].filter((each) => each.address === address).length
@@ -111,8 +121,10 @@ export function createRevocations(options: RevocationsOptions): Revocations {
       put(unverified, digest, { apply, address }, MAX_UNVERIFIED)
     },
     includes: (session) => orderAbout(session) !== undefined,
-    deferAllOf(owner, order) {
+    deferAllOf(owner, { asked, reason }) {
       const name = owner ? nameOf(owner) : EVERYBODY
+      // Keeps the reason of an order that waits already, because pages here were told that one.
+      const order: Order = { asked, reason: owners.get(name)?.reason ?? reason }
       const end: QueuedEnd = {
         async apply() {
           await options.applyToAllOf(owner, order)

@@ -7,12 +7,14 @@ import { AuthError, OutageError } from '../errors.ts'
 import type { Generations } from '../store/generations.ts'
 import type { SessionsByOwner } from '../store/sessions-by-owner.ts'
 import type { Store } from '../store/store.ts'
+import { createEndReasonOf, type EndReasonOf } from './end-reason-of.ts'
 import { createSessionEnder, type SessionEnder } from './end-session.ts'
 import { createExtendIdle } from './extend-idle.ts'
 import { createSessionFinder, type SessionFinder } from './find-session.ts'
 import { renewalOf } from './kept-tokens.ts'
 import { createListSessions, type ListSessions } from './list-sessions.ts'
 import type { OutageAssertions } from './outage-assertion.ts'
+import { createOwnSessions, type OwnSessions } from './own-sessions.ts'
 import { type SessionCodec, type SessionMetadata, sessionDigest, type Tokens } from './records.ts'
 import type { SessionCache } from './session-cache.ts'
 import { createSessionLimit } from './session-limit.ts'
@@ -36,6 +38,10 @@ export interface Sessions extends Omit<SessionFinder, 'keep'>, SessionEnder {
    */
   open(newSession: NewSession): Promise<string>
   readonly list: ListSessions
+  readonly own: OwnSessions
+  readonly endReasonOf: EndReasonOf
+  /** Reads what the store knows of each session; its answer about an idle session is when it ends unless it is used. */
+  readonly readLives: Store['readLives']
 }
 
 export interface SessionsOptions {
@@ -151,6 +157,9 @@ export function createSessions(options: SessionsOptions): Sessions {
     currentGeneration: () => generations.current(),
 
     list: createListSessions(options),
+    own: createOwnSessions({ ...options, ender }),
+    endReasonOf: createEndReasonOf({ store, revocations }),
+    readLives: (digests) => store.readLives(digests),
   }
 }
 

@@ -17,8 +17,11 @@ export interface AppendedEvent {
  * `LOGGED_MS`; throws `AuthError` `store_unavailable` when the store gives no answer.
  */
 export interface EventLog {
-  /** Appends an entry and publishes it to the other replicas, in one step. Never repeated, because it would arrive twice. */
-  append(sealed: Buffer): Promise<AppendedEvent>
+  /**
+   * Appends an entry with an identifier after `floor` and publishes it to the other replicas, in one step. Never repeated,
+   * because it would arrive twice.
+   */
+  append(sealed: Buffer, floor: EventId): Promise<AppendedEvent>
   /** Reads the entries after `id`, oldest first. */
   readAfter(id: EventId): Promise<readonly LoggedEvent[]>
 }

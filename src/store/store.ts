@@ -34,10 +34,13 @@ export interface Store {
   extend(digest: string, ttlMs: number): Promise<boolean>
   /**
    * Ends the session, leaves a tombstone for `tombstoneMs` that refuses late writes, and publishes the end with its
-   * reason to other replicas. The tombstone keeps the reason.
+   * reason to other replicas. The tombstone keeps the reason of the first end, and the longer lifetime.
    */
   end(digest: string, tombstoneMs: number, reason: EndReason): Promise<void>
-  /** Reads for each digest whether its session exists, and how long it lives on unless it is extended. */
+  /**
+   * Reads for each digest, in this order, whether its session exists, and how long it lives on unless it is extended;
+   * in portions, so that any number may be asked about. Rejects whole where the store fails on one.
+   */
   readLives(digests: readonly string[]): Promise<readonly SessionLife[]>
   /** Lists all digests in portions. A session created or ended meanwhile may be missed, and any may appear twice. */
   list(): AsyncIterable<readonly string[]>

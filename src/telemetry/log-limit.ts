@@ -43,11 +43,14 @@ const UNLIMITED: ReadonlySet<unknown> = new Set([
   'cache_not_cleared',
   'sessions_listed',
   'sessions_ended',
+  'sessions_ended_by_user',
   'sessions_not_ended',
   'denied_tokens_listed',
   'token_denied',
   'token_expired',
   'token_not_denied',
+  'broadcast',
+  'broadcast_failed',
 ])
 
 const MAX_LINES = 10

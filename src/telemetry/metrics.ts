@@ -50,6 +50,7 @@ export interface Metrics extends RedisMetrics {
   signIn(result: 'success' | 'failure'): void
   signOut(): void
   sessionsEndedByOperator(count: number): void
+  sessionsEndedByUser(count: number): void
   refresh(result: (typeof REFRESH_RESULTS)[number]): void
   tokenRevocationFailed(): void
   backchannelLogout(result: (typeof LOGOUT_RESULTS)[number]): void
@@ -105,6 +106,10 @@ export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Met
   const signIns = counter('sign_ins', 'Finished sign-ins', ['result'])
   const signOuts = counter('sign_outs', 'Sessions ended by their users')
   const endedByOperators = counter('sessions_ended_by_operators', 'Sessions ended through /admin')
+  const endedByUsers = counter(
+    'sessions_ended_by_users',
+    'Sessions that their users ended from another session',
+  )
   const tokenRevocations = counter(
     'token_revocations_failed',
     'Sign-outs whose tokens could not be revoked at the provider',
@@ -149,6 +154,7 @@ export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Met
     signIn: (result) => signIns.inc({ result }),
     signOut: () => signOuts.inc(),
     sessionsEndedByOperator: (count) => endedByOperators.inc(count),
+    sessionsEndedByUser: (count) => endedByUsers.inc(count),
     refresh: (result) => refreshes.inc({ result }),
     tokenRevocationFailed: () => tokenRevocations.inc(),
     backchannelLogout: (result) => backchannelLogouts.inc({ result }),

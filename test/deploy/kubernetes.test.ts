@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import packageJson from '../../package.json' with { type: 'json' }
-import { boundsWithin, memoryNeed } from '../../src/compose/memory-budget.ts'
+import { boundsWithin, memoryNeed, streamBound } from '../../src/compose/memory-budget.ts'
 import { settings } from '../../src/config/settings/settings.ts'
 import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../../src/core/identity.ts'
 import { createCookies } from '../../src/http/cookies.ts'
@@ -167,7 +167,8 @@ describe('Vestibule', () => {
     )
     const hybrid = { maxEntries: 500, maxBytes: l1 * MIB }
     for (const cache of [hybrid, boundsWithin('cache', heapLimitBytes)]) {
-      const need = memoryNeed(cache, heapLimitBytes)
+      const streams = streamBound(cache.maxBytes, heapLimitBytes)
+      const need = memoryNeed(cache, streams, heapLimitBytes)
       expect(memoryFaults({ need, limitBytes: limitMiB * MIB, mode: 'hybrid' })).toEqual([])
       expect(
         memoryFaults({ need, limitBytes: (limitMiB - 32) * MIB, mode: 'hybrid' }),

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { LOGGED_MS } from '../../src/store/event-log.ts'
 import type { SharedPorts } from '../../src/store/shared-state.ts'
 import { createAuthority } from '../../stand-ins/certificates.ts'
 import { type UnderTest } from '../store/contracts/contract.ts'
 import { describeDenyList } from '../store/contracts/deny-list.ts'
+import { describeEventLog } from '../store/contracts/event-log.ts'
 import { describeGenerations } from '../store/contracts/generations.ts'
 import { describeListing } from '../store/contracts/listing.ts'
 import { describeLocks } from '../store/contracts/locks.ts'
@@ -84,13 +86,15 @@ describe.for(Object.entries(WAYS))('%s', ([name, reach]) => {
   describeSessionsByOwner(name, over('sessionsByOwner'))
   describeDenyList(name, over('denyList'))
   describeListing(name, over('store'))
+  describeEventLog(name, over('eventLog'))
 })
 
 test('every key that is written has a TTL', async () => {
   await using redis = await startRedis()
   await using observed = openState(redis)
   await until('an examination', () => observed.examinations.length > 0)
-  const { store, oneTimeKeys, sessionsByOwner, locks, generations, denyList } = observed.state
+  const { store, oneTimeKeys, sessionsByOwner, locks, generations, denyList, eventLog } =
+    observed.state
   await store.create('a', RECORDS, 60_000)
   await store.create('b', RECORDS, 60_000)
   await store.extend('a', 50_000)
@@ -103,17 +107,19 @@ test('every key that is written has a TTL', async () => {
   await oneTimeKeys.consume({ kind: 'login', key: 'c', attemptId: 'attempt' }, 60_000)
   await sessionsByOwner.add('a', { user: 'u1', providerSession: 'p1' }, 60_000)
   await denyList.add('d', 60_000)
+  await eventLog.append(Buffer.of(6), '0-0')
   // Leaves out the name of the data set, which has a TTL of 30 days.
   const all = (await redis.cli('KEYS', '*')).split('\n').toSorted()
   const keys = all.filter((key) => key !== 'vestibule:{dataset}')
   expect(keys.map((key) => key.replace('vestibule:', ''))).toEqual(words`
-    g:{u1} j:login:{c} p:{p1} u:{u1} {a}:l {a}:m {a}:s {a}:t {b}:x {denied} {generation}
+    g:{u1} j:login:{c} p:{p1} u:{u1} {a}:l {a}:m {a}:s {a}:t {b}:x {denied} {events} {generation}
     {generation}:oldest
   `)
   for (const key of keys) {
     const ttlMs = Number(await redis.cli('PTTL', key))
     expect(ttlMs, key).toBeGreaterThan(40_000)
-    // The counter outlives the keys that refer to it.
-    expect(ttlMs, key).toBeLessThanOrEqual(key.endsWith('{generation}') ? 120_000 : 60_000)
+    // The counter outlives the keys that refer to it, and broadcasts have an hour.
+    const longestMs = key.endsWith('{generation}') ? 120_000 : 60_000
+    expect(ttlMs, key).toBeLessThanOrEqual(key.endsWith('{events}') ? LOGGED_MS : longestMs)
   }
 })

@@ -26,8 +26,8 @@ const CLEAN = {
 const USER = { username: 'app', password: 'secret' }
 const LEAST = leastUser('app', 'secret')
 const COMMANDS = words`
-  set get mget del exists type scan pexpire pttl zadd zrem zrangebyscore zremrangebyscore eval
-  publish subscribe unsubscribe ping time info
+  set get mget del exists type scan pexpire pttl zadd zrem zrangebyscore zremrangebyscore
+  xadd xdel xrange xrevrange eval publish subscribe unsubscribe ping time info
 `
 
 const freshRedis = reuseRedis()
@@ -87,8 +87,10 @@ describe('the self-test', () => {
     await using redis = await startRedis({ users })
     const examined = COMMANDS.map(async (name) => {
       const { findings } = await examine(redis, { username: `no-${name}`, password: 'secret' })
-      const message = `the Redis user lacks +${name} (needed for ${name.toUpperCase()})`
-      const stops = !words`scan subscribe unsubscribe ping info`.includes(name)
+      const isForBroadcasts = name.startsWith('x')
+      const lack = `the Redis user lacks +${name} (needed for ${name.toUpperCase()})`
+      const message = isForBroadcasts ? `${lack}; until then no broadcast can be sent` : lack
+      const stops = !isForBroadcasts && !words`scan subscribe unsubscribe ping info`.includes(name)
       expect(findings, name).toEqual([
         {
           code: 'rights',

@@ -38,6 +38,7 @@ const start = (changes: Partial<HealthState> = {}) => {
     mode: 'memory',
     redis: undefined,
     revocationsWaiting: () => 0,
+    events: () => ({ streams: 0, findings: [] }),
     memoryNeed: need(),
     containerLimit: async () => undefined,
     ofCertificate: () => [],

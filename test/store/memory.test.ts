@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { boundsWithin, type Purpose } from '../../src/compose/memory-budget.ts'
 import { createMemoryDenyList } from '../../src/store/memory/deny-list.ts'
+import { createMemoryEventLog } from '../../src/store/memory/event-log.ts'
 import { type MemoryBounds, type MonotonicClock } from '../../src/store/memory/expiring-map.ts'
 import { createMemoryGenerations } from '../../src/store/memory/generations.ts'
 import { createMemoryLocks } from '../../src/store/memory/locks.ts'
@@ -13,6 +14,7 @@ import type { StateListeners } from '../../src/store/shared-state.ts'
 import type { Store } from '../../src/store/store.ts'
 import { ROOMY } from '../support/memory-bounds.ts'
 import { describeDenyList } from './contracts/deny-list.ts'
+import { describeEventLog } from './contracts/event-log.ts'
 import { describeGenerations } from './contracts/generations.ts'
 import { describeListing } from './contracts/listing.ts'
 import { describeLocks } from './contracts/locks.ts'
@@ -46,6 +48,10 @@ describeSessionsByOwner('memory', over(createMemorySessionsByOwner))
 describeDenyList(
   'memory',
   over((_, now) => createMemoryDenyList(now)),
+)
+describeEventLog(
+  'memory',
+  over((_, now) => createMemoryEventLog(now)),
 )
 
 describe('the bounds of the memory store', () => {

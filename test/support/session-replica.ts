@@ -54,7 +54,11 @@ export const openSessionReplica = (settings: Environment, now: () => number = Da
       caches: { sessions: sessions.cache, tokens: { clear: () => undefined, size: 0 } },
       events: {
         streams,
-        broadcasts: { receive: () => undefined, catchUp: async () => undefined },
+        broadcasts: {
+          receive: () => undefined,
+          catchUp: async () => undefined,
+          readAnew: async () => undefined,
+        },
       },
     }),
   )

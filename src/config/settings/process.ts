@@ -58,7 +58,7 @@ export const processSettings = {
       notes,
       note(
         PROCESS,
-        'Bearer token for `POST /admin/broadcast` alone, for apps that send events to open pages; `ADMIN_TOKEN` may send them too. Fewer than 32 characters are logged as a risk.',
+        'Bearer token for `POST /admin/broadcast` alone, for apps that send events to open pages; `ADMIN_TOKEN` may send them too, and must be another token. Fewer than 32 characters are logged as a risk.',
         true,
       ),
     ),

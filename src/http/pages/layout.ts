@@ -15,7 +15,17 @@ h1{margin:0 0 .75rem;font-size:1.4rem;line-height:1.25}
 p{margin:.75rem 0}
 .actions{display:flex;flex-wrap:wrap;gap:.75rem;margin:1.5rem 0 0}
 a.button,button{display:inline-block;border:1px solid var(--accent);border-radius:.5rem;padding:.6rem 1.1rem;background:var(--accent);color:var(--on-accent);font:inherit;font-weight:600;text-decoration:none;cursor:pointer}
-a.quiet{background:transparent;color:var(--accent)}
+.quiet{background:transparent;color:var(--accent)}
+.notice{border-left:4px solid var(--accent);border-radius:.25rem;padding:.6rem 1rem;background:var(--ground)}
+.cards{list-style:none;margin:1.25rem 0;padding:0;display:grid;gap:1rem}
+.card{border:1px solid var(--line);border-radius:.6rem;padding:1rem 1.1rem}
+h2{margin:0;font-size:1.05rem;line-height:1.4}
+.badge{display:inline-block;margin-left:.35rem;border-radius:1rem;padding:.05rem .65rem;background:var(--accent);color:var(--on-accent);font-size:.8rem;font-weight:600}
+dl{margin:.6rem 0 .9rem;display:grid;gap:.35rem}
+dl div{display:grid;grid-template-columns:6rem 1fr;gap:.5rem}
+dt{color:var(--soft)}
+dd{margin:0}
+time{display:block;color:var(--soft);font-size:.85rem}
 :focus-visible{outline:3px solid var(--accent);outline-offset:2px}
 footer{margin-top:1.75rem;padding-top:1rem;border-top:1px solid var(--line);color:var(--soft);font-size:.85rem}
 `

@@ -49,15 +49,22 @@ ${action(loginUrl, 'Sign in again')}`,
  * Reloads itself where `mayReload`; false after a form was sent, because a reload would lose its data. Loads
  * `newLoginUrl` instead where the code of this request is spent (finding C22).
  */
-export function unavailablePage(mayReload: boolean, newLoginUrl?: string): PageContent {
+export function unavailablePage(
+  mayReload: boolean,
+  newLoginUrl?: string,
+  explanation = SIGN_IN_AWAY,
+): PageContent {
   return {
     title: 'One moment, please',
-    body: html`<p>Sign-in is not available right now. This is not your fault, and you have not been signed out. ${outlook(mayReload)}</p>
+    body: html`<p>${explanation} ${outlook(mayReload)}</p>
 ${action(newLoginUrl, 'Try again')}`,
     ...(mayReload && { refreshSeconds: RETRY_SECONDS }),
     ...(mayReload && newLoginUrl !== undefined && { refreshUrl: newLoginUrl }),
   }
 }
+
+const SIGN_IN_AWAY =
+  'Sign-in is not available right now. This is not your fault, and you have not been signed out.'
 
 /** Loads `newLoginUrl` by itself where there is one; without it, offers to start again. */
 export function brokenProviderPage(

@@ -60,8 +60,18 @@ const CODES_OF_REFUSALS: Partial<Record<RedisFailure, FindingCode>> = {
   unsupported: 'unsupported',
 }
 
+/** Commands of streams, which broadcasts alone need. */
+const FOR_BROADCASTS = ['XADD', 'XDEL', 'XRANGE', 'XREVRANGE']
+
 /** Commands that neither a sign-in nor a check needs. */
-const NOT_FOR_SIGN_IN = new Set(['INFO', 'PING', 'SCAN', 'SUBSCRIBE', 'UNSUBSCRIBE'])
+const NOT_FOR_SIGN_IN = new Set([
+  'INFO',
+  'PING',
+  'SCAN',
+  'SUBSCRIBE',
+  'UNSUBSCRIBE',
+  ...FOR_BROADCASTS,
+])
 
 /** Returns what the refusal of a command shows. */
 export function refusalFinding(
@@ -73,8 +83,11 @@ export function refusalFinding(
   if (state) return { code: state[0], message: state[1], stopsSignIn: true }
   const [command = '', name = ''] = tried
   const isNeeded = !NOT_FOR_SIGN_IN.has(command) && name !== names.fleetChannel
+  const { code, message } = ofCommand(command, name, cause, names)
+  const isForBroadcasts = FOR_BROADCASTS.includes(command)
   return {
-    ...ofCommand(command, name, cause, names),
+    code,
+    message: isForBroadcasts ? `${message}; until then no broadcast can be sent` : message,
     ...(isNeeded && { stopsSignIn: true }),
     ...(command === 'SUBSCRIBE' && { stopsMessages: true }),
   }

@@ -46,6 +46,7 @@ function commandsToTry(primary: Primary, { prefix, channel, fleetChannel }: Self
   const key = `${prefix}${tag}`
   const record = `${key}:s`
   const index = `${key}:u`
+  const stream = `${key}:e`
   // Names a key of each kind, because a user may have the right to some of them only.
   const kinds = KEY_KINDS.map((kind) => `${prefix}${kind}${tag}`)
   const message = JSON.stringify({ v: 1, type: 'self-test' })
@@ -63,6 +64,11 @@ function commandsToTry(primary: Primary, { prefix, channel, fleetChannel }: Self
     ['ZRANGEBYSCORE', index, '-inf', '+inf'],
     ['ZREMRANGEBYSCORE', index, '-inf', '0'],
     ['ZREM', index, '1'],
+    ['XADD', stream, 'MAXLEN', '1', '*', 'e', '1'],
+    ['PEXPIRE', stream, '5000'],
+    ['XRANGE', stream, '-', '+'],
+    ['XREVRANGE', stream, '+', '-'],
+    ['XDEL', stream, '0-1'],
     ['EVAL', 'return 1', `${1 + kinds.length}`, record, ...kinds],
     ['SCAN', '0', 'MATCH', record, 'COUNT', '1'],
     ['PUBLISH', channel, message],
@@ -71,7 +77,7 @@ function commandsToTry(primary: Primary, { prefix, channel, fleetChannel }: Self
     ['INFO'],
     ['PING'],
     ...(primary.isInCluster ? [['ASKING'] as const] : []),
-    ['DEL', record, index],
+    ['DEL', record, index, stream],
   ] as const
 }
 

@@ -5,11 +5,11 @@ import type { EpochMs } from '../../core/epoch-ms.ts'
 import { parseJson } from '../../core/json.ts'
 import { digestOfParts } from '../../crypto/digest.ts'
 import { factsOf, invalidRequest } from '../../errors.ts'
-import { json, plain } from '../../http/answers.ts'
+import { json } from '../../http/answers.ts'
 import type { NodeContext } from '../../http/request.ts'
 import { CLOCK_TOLERANCE_SECONDS, isReasonable } from '../../oidc/tokens/token-rules.ts'
 import type { Log } from '../../telemetry/log.ts'
-import { operatorOf, readParameters } from './request.ts'
+import { isJson, notJson, operatorOf, readParameters } from './request.ts'
 
 export interface AdminDeniedTokensOptions {
   readonly deniedTokens: Pick<DeniedTokens, 'deny' | 'list'>
@@ -60,8 +60,7 @@ export function createAdminDeniedTokens(options: AdminDeniedTokensOptions): Admi
 
     async denyToken(c) {
       readParameters(c, [])
-      const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
-      if (type !== 'application/json') return plain(415, 'the body must be application/json\n')
+      if (!isJson(c)) return notJson()
       const { success, data } = body.safeParse(parseJson(await c.req.text()))
       if (!success) throw invalidRequest('The body must be {"token"} or {"jti","iss","exp"}.')
       const name = nameOf(data)

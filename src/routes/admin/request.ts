@@ -1,4 +1,5 @@
 import { invalidRequest } from '../../errors.ts'
+import { plain } from '../../http/answers.ts'
 import { type NodeContext, requestIdOf, traceOf } from '../../http/request.ts'
 import { peerAddress } from '../../http/trusted-proxies.ts'
 
@@ -15,6 +16,16 @@ export function operatorOf({ env: { incoming } }: NodeContext): Operator {
     request_id: requestIdOf(incoming),
     ...traceOf(incoming),
   }
+}
+
+/** Returns whether the body is JSON, which a form of a foreign page cannot send. */
+export function isJson(c: NodeContext): boolean {
+  const type = c.req.header('content-type')?.split(';')[0]?.trim().toLowerCase()
+  return type === 'application/json'
+}
+
+export function notJson(): Response {
+  return plain(415, 'the body must be application/json\n')
 }
 
 /** Reads the session id, as the list of sessions names it, at the end of the path. */

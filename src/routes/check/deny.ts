@@ -3,7 +3,7 @@ import { DPOP_ALGORITHMS } from '../../bearer/dpop-proof.ts'
 import type { PresentedToken } from '../../core/authorization.ts'
 import type { TokenFault } from '../../core/bearer.ts'
 import type { ForwardedRequest } from '../../core/forwarded-request.ts'
-import type { Identity } from '../../core/identity.ts'
+import { displayName } from '../../core/identity.ts'
 import { showsPage } from '../../core/request-class.ts'
 import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
 import type { Session } from '../../core/session.ts'
@@ -136,11 +136,4 @@ function parametersOf(fault: Exclude<TokenFault, { error: 'forbidden' }>): reado
       ? `scope="${fault.scopes.join(' ')}"`
       : `error_description="${fault.description}"`
   return [`error="${error}"`, detail]
-}
-
-/** Bounds the page, because Traefik answers an empty 401 for one above its `maxResponseBodySize`. */
-const MAX_NAME_LENGTH = 200
-
-function displayName({ email, preferredUsername, name, subject }: Identity): string {
-  return (email ?? preferredUsername ?? name ?? subject).slice(0, MAX_NAME_LENGTH)
 }

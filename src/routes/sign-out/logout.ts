@@ -35,6 +35,11 @@ export function createLogout(options: LogoutOptions) {
     if (!intent.isIntended(c.env.incoming, site, presented(c), request.token)) {
       return confirm(c, request)
     }
+    return signOutNow(c, request)
+  }
+
+  async function signOutNow(c: NodeContext, request: SignOutRequest): Promise<Response> {
+    const site = c.get('site')
     const next = await continueSignOut(c, await signOut.end(c), request)
     const cleared = [
       ...cookies.clearSession(site),
@@ -123,7 +128,13 @@ export function createLogout(options: LogoutOptions) {
     return credential === 'ambiguous' ? undefined : credential
   }
 
-  return { confirmLogout, logout, signedOut }
+  return {
+    confirmLogout,
+    logout,
+    signedOut,
+    /** Signs out here alone, on behalf of a request that is known to be intended. */
+    signOutHere: (c: NodeContext) => signOutNow(c, { token: undefined, isLocal: true }),
+  }
 }
 
 /** Returns whether a sign-out, perhaps on another host, led here; no other request may replace the binding. */

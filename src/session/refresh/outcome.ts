@@ -38,9 +38,15 @@ export interface RefreshOutcomes {
   /** Ends, keeps or renews the session as the provider has answered, and retries through store outages. */
   conclude(refresh: AnsweredRefresh, outcome: RefreshAnswer): Promise<NextTry>
   /** Ends the session and reports the result. Rejects with the store's errors. */
-  end(digest: string, result: RefreshResult, session: Session, why?: Cause): Promise<NextTry>
+  end(digest: string, ended: RefreshEnd, session: Session, why?: Cause): Promise<NextTry>
   /** Expires the cached session, so that the next request reads the store. */
   leave(digest: string): NextTry
+}
+
+/** End of a session by a refresh: the result for log and metrics, and the reason that its pages are told. */
+export interface RefreshEnd {
+  readonly result: RefreshResult
+  readonly reason: EndReason
 }
 
 export interface RefreshOutcomesOptions extends RivalOptions {
@@ -63,6 +69,9 @@ export interface RefreshOutcomesOptions extends RivalOptions {
 type Refreshed = RefreshAnswer & { readonly kind: 'refreshed' }
 type Unsuccessful = RefreshAnswer & { readonly kind: 'declined' | 'failed' }
 
+const REFUSED: RefreshEnd = { result: 'refused', reason: 'provider' }
+const REJECTED: RefreshEnd = { result: 'rejected', reason: 'provider' }
+
 /** Bounds the difference of the clocks that measure a grace and a back-off, and the rounding of a lock's lifetime. */
 const CLOCK_MS = 10
 
@@ -78,12 +87,11 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
 
   async function end(
     digest: string,
-    result: RefreshResult,
+    { result, reason }: RefreshEnd,
     { identity }: Session,
     why: Cause = {},
   ): Promise<NextTry> {
-    // An earlier order ended all of the user's sessions where the result is `revoked`.
-    await options.endSession(digest, result === 'revoked' ? 'operator' : 'provider')
+    await options.endSession(digest, reason)
     options.onResult(result, { identity, ...why })
     return leave(digest)
   }
@@ -98,7 +106,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     const { digest } = refresh.presented
     return (await rivals.isElsewhere(refresh))
       ? leave(digest)
-      : end(digest, 'refused', refresh.before.session, why)
+      : end(digest, REFUSED, refresh.before.session, why)
   }
 
   /**
@@ -179,7 +187,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
         case 'refused':
           return endUnlessElsewhere(refresh, whyOf(outcome))
         case 'rejected':
-          return end(digest, 'rejected', session, whyOf(outcome))
+          return end(digest, REJECTED, session, whyOf(outcome))
         case 'declined':
           return decline(refresh, outcome)
         case 'failed':

@@ -1,8 +1,10 @@
-import { renewalNeed } from '../../core/session.ts'
+import type { EndReason } from '../../core/end-reason.ts'
+import { renewalNeed, type Session } from '../../core/session.ts'
 import type { RefreshTokens } from '../../oidc/refresh.ts'
 import type { Generations } from '../../store/generations.ts'
 import type { Store } from '../../store/store.ts'
-import { ownersOf } from '../owners.ts'
+import { namedOwnersOf } from '../owners.ts'
+import type { Tokens } from '../records.ts'
 import type { PresentedSession } from '../session-cache.ts'
 import type { RefreshLock } from './locks.ts'
 import { createRefreshOutcomes, type NextTry, type RefreshOutcomesOptions } from './outcome.ts'
@@ -31,6 +33,17 @@ export function createRefreshOnce(options: RefreshOnceOptions): RefreshOnce {
     return session && tokens && sealed.tokens && { session, tokens, sealedTokens: sealed.tokens }
   }
 
+  /** Returns why an order ends this session, which it has missed: only providers end a provider session as a whole. */
+  async function reasonOfOrder(
+    session: Session,
+    { generation = 0 }: Tokens,
+  ): Promise<EndReason | undefined> {
+    const { user, providerSession } = namedOwnersOf(session)
+    const owners = providerSession === undefined ? [user] : [user, providerSession]
+    if ((await generations.oldestOf(...owners)) <= generation) return undefined
+    return (await generations.oldestOf(user)) > generation ? 'operator' : 'provider'
+  }
+
   return async (presented, lock) => {
     const { digest } = presented
     const before = await read(presented)
@@ -41,10 +54,8 @@ export function createRefreshOnce(options: RefreshOnceOptions): RefreshOnce {
     const { session, tokens } = before
     const { issuer, subject } = session.identity
     if (renewalNeed(session, now(), 0) === 'none') return outcomes.leave(digest)
-    const owners = ownersOf(session).map(({ id }) => id)
-    if ((await generations.oldestOf(...owners)) > (tokens.generation ?? 0)) {
-      return outcomes.end(digest, 'revoked', session)
-    }
+    const reason = await reasonOfOrder(session, tokens)
+    if (reason) return outcomes.end(digest, { result: 'revoked', reason }, session)
     if (!(await lock.markAsking())) return { kind: 'soon' }
     const refreshable = { refreshToken, idToken: tokens.idToken, issuer, subject }
     return outcomes.conclude({ presented, lock, before }, await options.refreshTokens(refreshable))

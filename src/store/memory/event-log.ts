@@ -6,25 +6,28 @@ export function createMemoryEventLog(now: () => number = Date.now): EventLog {
   let entries: readonly LoggedEvent[] = []
   let last: EventId = BEFORE_ALL
 
-  function nextId(): EventId {
+  function recent(): readonly LoggedEvent[] {
+    const oldest = `${now() - LOGGED_MS}-0`
+    return entries.filter(({ id }) => isLater(id, oldest))
+  }
+
+  function nextId(floor: EventId): EventId {
     const id = `${now()}-0`
-    if (isLater(id, last)) return id
-    const [ms = 0, number = 0] = last.split('-').map(Number)
+    const atLeast = isLater(floor, last) ? floor : last
+    if (isLater(id, atLeast)) return id
+    const [ms = 0, number = 0] = atLeast.split('-').map(Number)
     return `${ms}-${number + 1}`
   }
 
   return {
-    async append(sealed) {
+    async append(sealed, floor) {
       const previous = last
-      last = nextId()
-      const oldest = `${now() - LOGGED_MS}-0`
-      entries = [...entries, { id: last, sealed }]
-        .filter(({ id }) => isLater(id, oldest))
-        .slice(-MAX_LOGGED)
+      last = nextId(floor)
+      entries = [...recent(), { id: last, sealed }].slice(-MAX_LOGGED)
       return { id: last, previous }
     },
     async readAfter(id) {
-      return entries.filter((entry) => isLater(entry.id, id))
+      return recent().filter((entry) => isLater(entry.id, id))
     },
   }
 }

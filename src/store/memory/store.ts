@@ -57,7 +57,10 @@ export function createMemoryStore(
     },
     async end(digest, tombstoneMs, reason) {
       sessions.delete(digest)
-      ended.set(digest, reason, digest.length, Math.min(tombstoneMs, TOMBSTONE_MS))
+      const first = ended.get(digest)
+      const keptMs = Math.min(tombstoneMs, TOMBSTONE_MS)
+      const leftMs = first ? first.expiresAtMs - now() : 0
+      ended.set(digest, first?.value ?? reason, digest.length, Math.max(keptMs, leftMs))
     },
     async readLives(digests) {
       return digests.map((digest): SessionLife => {

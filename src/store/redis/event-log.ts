@@ -4,21 +4,31 @@ import { type EventLog, LOGGED_MS, type LoggedEvent, MAX_LOGGED } from '../event
 import { milliseconds } from './milliseconds.ts'
 import type { RedisPortOptions } from './options.ts'
 import { readTexts } from './replies.ts'
-import { APPEND_EVENT } from './scripts.ts'
+import { APPEND_EVENT, READ_EVENTS } from './scripts.ts'
 
-/** Field of an entry. */
-const SEALED = 'e'
+/** Bounds a reply to some hundred kilobytes, because each delays the replies behind it. */
 const READ_AT_ONCE = 100
 /** Identifiers that the script replaces; no other part of a message looks like them. */
 const [ID, PREVIOUS] = ['<id>', '<previous>']
+/** Largest identifier that `isEventId` accepts. */
+const LAST_ID: EventId = '999999999999999-999999999999999'
 
 /** Creates a log in a Redis stream, whose entries hold sealed broadcasts in base64url. */
 export function createRedisEventLog(options: RedisPortOptions): EventLog {
   const { redis, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
   const key = `${prefix}{events}`
 
+  async function readPage(from: EventId): Promise<readonly LoggedEvent[]> {
+    const call = { keys: [key], arguments: [from, LAST_ID, String(READ_AT_ONCE)] }
+    const read = redis.read(key, (client) => client.eval(READ_EVENTS, call), readTimeoutMs)
+    const texts = readTexts(await read)
+    return texts.flatMap((id, at) =>
+      at % 2 === 0 ? [{ id: readId(id), sealed: bytesOf(texts[at + 1]) }] : [],
+    )
+  }
+
   return {
-    async append(sealed) {
+    async append(sealed, floor) {
       const text = sealed.toString('base64url')
       const message = options.writeMessage({
         type: 'broadcast',
@@ -34,43 +44,39 @@ export function createRedisEventLog(options: RedisPortOptions): EventLog {
           channel,
           ...message.split(/<id>|<previous>/),
           String(MAX_LOGGED),
+          ...floor.split('-'),
         ],
       }
-      const reply = await redis.writeOnce(
+      const append = redis.writeOnce(
         key,
         (client) => client.eval(APPEND_EVENT, call),
         writeTimeoutMs,
       )
-      const [id = '', previous = ''] = readTexts(reply)
+      const [id = '', previous = ''] = readTexts(await append)
       return { id: readId(id), previous: readId(previous) }
     },
 
     async readAfter(id) {
       const found: LoggedEvent[] = []
-      let from = after(id)
+      let last = id
       for (;;) {
-        const page = await redis.read(
-          key,
-          async (client) => (await client.xRange(key, from, '+', { COUNT: READ_AT_ONCE })) ?? [],
-          readTimeoutMs,
-        )
-        for (const { id: each, message } of page) {
-          const sealed = message[SEALED]
-          if (sealed !== undefined)
-            found.push({ id: readId(each), sealed: Buffer.from(sealed, 'base64url') })
-        }
-        const last = page.at(-1)
-        if (!last || page.length < READ_AT_ONCE) return found
-        from = after(last.id)
+        const page = await readPage(following(last))
+        found.push(...page)
+        last = page.at(-1)?.id ?? last
+        if (page.length < READ_AT_ONCE) return found
       }
     },
   }
 }
 
 /** Returns the smallest identifier after this one, because an exclusive range needs Redis 6.2. */
-function after(id: EventId): EventId {
+function following(id: EventId): EventId {
   const [ms = 0, number = 0] = id.split('-').map(Number)
   return `${ms}-${number + 1}`
+}
+
+function bytesOf(text = ''): Buffer {
+  return Buffer.from(text, 'base64url')
 }
 
 function readId(text: string): EventId {

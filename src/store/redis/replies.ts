@@ -25,6 +25,11 @@ export function readTextOrNil(reply: unknown): string | null {
   return reply === null || typeof reply === 'string' ? reply : refuse('text or nil is missing')
 }
 
+/** Returns the reply as a whole number. Throws `AuthError` `store_unavailable` for any other shape. */
+export function readWholeNumber(reply: unknown): number {
+  return typeof reply === 'number' ? reply : refuse('a whole number is missing')
+}
+
 /** Returns the reply where it is one of `words`. Throws `AuthError` `store_unavailable` for any other reply. */
 export function readWord<T extends string | number>(reply: unknown, words: readonly T[]): T {
   return words.find((word) => word === reply) ?? refuse(`none of ${words.join(', ')}`)

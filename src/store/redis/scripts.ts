@@ -22,12 +22,19 @@ return 'replaced'`
 
 /**
  * KEYS s t m l x · ARGV tombstoneMs reason channel message. Deletes first, because a full Redis allows writes after that (fault
- * F06) and a replica refuses it, which it would not a bare PUBLISH (F09).
+ * F06) and a replica refuses it, which it would not a bare PUBLISH (F09). The reason of the first end stays.
  */
 export const END = `
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
-redis.call('SET', KEYS[5], ARGV[2], 'PX', ARGV[1])
+if not redis.call('SET', KEYS[5], ARGV[2], 'PX', ARGV[1], 'NX') and redis.call('PTTL', KEYS[5]) < tonumber(ARGV[1]) then
+  redis.call('PEXPIRE', KEYS[5], ARGV[1])
+end
 return redis.call('PUBLISH', ARGV[3], ARGV[4])`
+
+/** KEYS x. Returns the beginning of a tombstone, and nil for none or a value of another type (threat A91). */
+export const TOMBSTONE = `
+local reason = redis.pcall('GET', KEYS[1])
+return type(reason) == 'string' and string.sub(reason, 1, 32)`
 
 /** KEYS key · ARGV value ttlMs. Does `SET NX GET` for Redis before 7.0; returns the value that was there before. */
 export const SET_IF_ABSENT = `
@@ -137,22 +144,35 @@ if tonumber(redis.call('GET', KEYS[1]) or '0') > tonumber(ARGV[1]) then return 0
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`
 
-/** Splits the message of a broadcast at the place of its identifier, which Redis makes. */
-const PUBLISHED = `
-redis.call('PUBLISH', ARGV[3], ARGV[4] .. id .. ARGV[5] .. previous .. ARGV[6])`
-
 /**
- * KEYS events · ARGV sealed ttlMs channel head middle tail maxEntries. Appends an entry, removes what is too old or too
- * much, and publishes the entry with its identifier and the one before it. XTRIM by age would need Redis 6.2.
+ * KEYS events · ARGV sealed ttlMs channel head middle tail maxEntries floorMs floorNumber. Appends an entry, removes what is
+ * too old or too much, and publishes the entry with its identifier and the one before it, which Redis puts between the
+ * parts of the message. Numbers after the floor where the log was lost and the clock set back; XTRIM by age would need Redis 6.2.
  */
 export const APPEND_EVENT = `${NOW}
 if redis.call('TYPE', KEYS[1]).ok ~= 'stream' then redis.call('DEL', KEYS[1]) end
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 local previous = last and last[1] or '0-0'
-local id = redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[7], '*', 'e', ARGV[1])
+local ms, number = string.match(previous, '^(%d+)-(%d+)$')
+local floorMs, floorNumber = tonumber(ARGV[8]), tonumber(ARGV[9])
+local lastMs, lastNumber = tonumber(ms), tonumber(number)
+local isBehind = lastMs < floorMs or lastMs == floorMs and lastNumber < floorNumber
+local id = '*'
+if isBehind and now < floorMs + 1000 then id = string.format('%.0f-%.0f', floorMs, floorNumber + 1) end
+id = redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[7], id, 'e', ARGV[1])
 for _, old in ipairs(redis.call('XRANGE', KEYS[1], '-', string.format('%.0f', now - ARGV[2]))) do
   redis.call('XDEL', KEYS[1], old[1])
 end
 redis.call('PEXPIRE', KEYS[1], ARGV[2])
-${PUBLISHED}
+redis.call('PUBLISH', ARGV[3], ARGV[4] .. id .. ARGV[5] .. previous .. ARGV[6])
 return {id, previous}`
+
+/** KEYS events · ARGV from to count. Returns identifiers and sealed broadcasts in turn; empty for what is no broadcast. */
+export const READ_EVENTS = `
+if redis.call('TYPE', KEYS[1]).ok ~= 'stream' then return {} end
+local found = {}
+for _, entry in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])) do
+  found[#found + 1] = entry[1]
+  found[#found + 1] = entry[2][1] == 'e' and entry[2][2] or ''
+end
+return found`

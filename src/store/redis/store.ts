@@ -1,12 +1,6 @@
-import { endReasonOf } from '../../core/end-reason.ts'
 import type { Primary } from '../../redis/client.ts'
-import {
-  type KeyPart,
-  type Replacement,
-  recordKey,
-  type SessionLife,
-  type Store,
-} from '../store.ts'
+import { type KeyPart, type Replacement, recordKey, type Store } from '../store.ts'
+import { createLifeReads } from './life-reads.ts'
 import { milliseconds } from './milliseconds.ts'
 import type { RedisPortOptions } from './options.ts'
 import { createRecordReads } from './record-reads.ts'
@@ -17,8 +11,6 @@ import { CREATE, END, REPLACE } from './scripts.ts'
 const FIRST = '0'
 const LAST = 'last'
 const SCANNED_AT_ONCE = 1000
-/** Answer of PTTL for a key that does not exist. */
-const ABSENT = -2
 
 /** Creates a store in Redis without any cache; keys hold digests, and values are sealed bytes. */
 export function createRedisStore(options: RedisPortOptions): Store {
@@ -99,25 +91,7 @@ export function createRedisStore(options: RedisPortOptions): Store {
       await redis.write(keys[0], (client) => client.eval(END, call), writeTimeoutMs)
     },
 
-    async readLives(digests) {
-      const lifetimes = await redis.readEach(
-        digests.map((digest) => keyOf(digest, 'identity')),
-        (client, key) => client.pTTL(key),
-        readTimeoutMs,
-      )
-      const gone = digests.filter((_, at) => lifetimes[at] === ABSENT)
-      const tombstones = await redis.readEach(
-        gone.map((digest) => keyOf(digest, 'tombstone')),
-        (client, key) => client.get(key),
-        readTimeoutMs,
-      )
-      const reasons = new Map(gone.map((digest, at) => [digest, tombstones[at] ?? undefined]))
-      return digests.map((digest, at): SessionLife => {
-        if (!reasons.has(digest)) return { kind: 'alive', leftMs: lifetimes[at] ?? 0 }
-        const name = reasons.get(digest)
-        return { kind: 'ended', reason: name === undefined ? undefined : endReasonOf(name) }
-      })
-    },
+    readLives: createLifeReads(options),
   }
 }
 

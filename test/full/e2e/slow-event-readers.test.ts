@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import { connect, type Socket } from 'node:net'
-import { setTimeout as wait } from 'node:timers/promises'
 import { afterEach, expect, test } from 'vitest'
 import { type EventClient, openEvents, publicOrigin } from '../../support/event-client.ts'
 import { makeSessions } from '../../support/made-sessions.ts'
@@ -53,7 +52,7 @@ describeWithRedis('event streams of slow and restless readers', () => {
       const { first, cookies } = world()
       const slowBefore = await readMetric(first, SLOW)
       const [cookie, ...others] = cookies.slice(0, 11)
-      const reader = await openEvents({ origin: publicOrigin(first), cookie })
+      using reader = await openEvents({ origin: publicOrigin(first), cookie })
       const before = await settledMemory(first)
       for (const other of others) await openUnread(other, bytesPerSecond)
       const areClosed = async () => (await readMetric(first, SLOW)) - slowBefore === others.length
@@ -71,8 +70,7 @@ describeWithRedis('event streams of slow and restless readers', () => {
       const after = await settledMemory(first)
       // The mirror of the log holds a thousand of them, sealed and as sent.
       expect((after.heap - before.heap) / MIB).toBeLessThan(24)
-      expect((peak - before.resident) / MIB).toBeLessThan(64)
-      reader.close()
+      expect(peak / MIB).toBeLessThan(64)
     },
   )
 
@@ -99,21 +97,27 @@ describeWithRedis('event streams of slow and restless readers', () => {
   }, async () => {
     const { first, cookies } = world()
     await fillLog()
-    const options = { origin: publicOrigin(first), headers: { 'Last-Event-ID': '0-0' } }
-    const reader = await openEvents({ ...options, cookie: cookies[0] })
+    const origin = publicOrigin(first)
+    using reader = await openEvents({
+      origin,
+      cookie: cookies[0],
+      headers: { 'Last-Event-ID': '0-0' },
+    })
     reader.pause()
-    await wait(500)
-    const heard = await openEvents({ origin: publicOrigin(first), cookie: cookies[1] })
+    using heard = await openEvents({ origin, cookie: cookies[1] })
     for (let count = 0; count < 10; count += 1) await broadcast('meanwhile')
     await until('what came meanwhile', () => heard.events.length === 10)
     reader.resume()
-    await until('the whole log', () => reader.events.at(-1)?.id === heard.events.at(-1)?.id)
-    const ids = reader.events.map(({ id }) => id)
-    expect(new Set(ids).size).toBe(ids.length)
-    expect(ids.length).toBeGreaterThanOrEqual(LOGGED)
-    expect(reader.events.slice(-10).map(({ id }) => id)).toEqual(heard.events.map(({ id }) => id))
-    reader.close()
-    heard.close()
+    const last = heard.events.at(-1)?.id
+    // Where the system has kept the whole log for it, it rests while live events come, and may be closed as slow.
+    await until('the whole log', () => reader.lastEventId() === last || !reader.isOpen())
+    const headers = { 'Last-Event-ID': reader.lastEventId() }
+    using rest = await openEvents({ origin, cookie: cookies[0], headers })
+    const ids = () => [...reader.events, ...rest.events].map(({ id }) => id)
+    await until('the rest', () => ids().at(-1) === last)
+    expect(new Set(ids()).size).toBe(ids().length)
+    expect(ids().length).toBeGreaterThanOrEqual(LOGGED)
+    expect(ids().slice(-10)).toEqual(heard.events.map(({ id }) => id))
   })
 
   test(`${STORM} streams that are opened and reset leave no stream and no memory`, {
@@ -162,7 +166,9 @@ describeWithRedis('event streams of slow and restless readers', () => {
     const { first, cookies } = world()
     async function one(at: number): Promise<void> {
       const socket = connect({ port: first.publicPort, host: '127.0.0.1' })
-      socket.on('error', () => undefined).write(headOf(String(cookies[at % SESSIONS])))
+      // Some ask several times at once, and most are gone before they are answered.
+      const head = headOf(String(cookies[at % SESSIONS])).repeat(1 + (at % 2))
+      socket.on('error', () => undefined).write(head)
       await once(socket, at % 3 === 0 ? 'data' : 'connect').catch(() => undefined)
       socket.resetAndDestroy()
     }

@@ -1,0 +1,77 @@
+import type { Broadcast } from '../core/broadcast.ts'
+import type { EpochMs } from '../core/epoch-ms.ts'
+import { BEFORE_ALL, type EventId, isLater } from '../core/event-id.ts'
+import { LOGGED_MS, MAX_LOGGED } from '../store/event-log.ts'
+
+/** Broadcast as streams write it. */
+export interface HeldBroadcast {
+  readonly id: EventId
+  /** Name and audience, by which `isMeantFor` chooses the pages. */
+  readonly broadcast: Omit<Broadcast, 'data'>
+  /** Lines of the event as the client receives them, made once for all streams. */
+  readonly bytes: Uint8Array
+}
+
+/** Broadcast, the time at which it was sent, and a name that no other has. */
+export interface MirroredBroadcast extends HeldBroadcast {
+  readonly sentAt: EpochMs
+  readonly name: string
+}
+
+/** Broadcasts of the last hour in the order of delivery. */
+export interface Mirror {
+  has(name: string): boolean
+  add(broadcast: MirroredBroadcast): void
+  after(id: EventId): readonly HeldBroadcast[]
+  /** Identifier of the last one that was ever added. */
+  readonly latest: EventId
+}
+
+/** Bounds the memory of the mirror, as `MAX_LOGGED` bounds the number. */
+const MAX_BYTES = 8 * 1024 * 1024
+
+export function createMirror(now: () => EpochMs): Mirror {
+  const held: MirroredBroadcast[] = []
+  const names = new Set<string>()
+  let bytes = 0
+  let latest = BEFORE_ALL
+
+  function isTooMuch([first]: readonly MirroredBroadcast[]): boolean {
+    if (first === undefined) return false
+    return held.length > MAX_LOGGED || bytes > MAX_BYTES || isOld(first.sentAt, now())
+  }
+
+  function forgetOld(): void {
+    while (isTooMuch(held)) {
+      const first = held.shift()
+      if (!first) return
+      names.delete(first.name)
+      bytes -= first.bytes.length
+    }
+  }
+
+  return {
+    has: (name) => names.has(name),
+    add(broadcast) {
+      held.push(broadcast)
+      names.add(broadcast.name)
+      bytes += broadcast.bytes.length
+      latest = broadcast.id
+      forgetOld()
+    },
+    after(id) {
+      forgetOld()
+      // Searches by place first, because identifiers may begin anew when Redis has lost its data.
+      const at = held.findLastIndex((each) => each.id === id)
+      return at === -1 ? held.filter((each) => isLater(each.id, id)) : held.slice(at + 1)
+    },
+    get latest() {
+      return latest
+    },
+  }
+}
+
+/** Returns whether a broadcast is too old to be delivered or replayed. */
+export function isOld(sentAt: EpochMs, now: EpochMs): boolean {
+  return sentAt <= now - LOGGED_MS
+}

@@ -1,0 +1,126 @@
+import { isMeantFor } from '../core/broadcast.ts'
+import { isLater } from '../core/event-id.ts'
+import type { Broadcasts } from './broadcasts.ts'
+import { inTurns } from './in-turns.ts'
+import type { HeldBroadcast } from './mirror.ts'
+import { replayBroadcasts } from './replay-broadcasts.ts'
+import { positionBytes } from './sse-text.ts'
+import type { Stream } from './stream.ts'
+import type { StreamRegistry } from './stream-registry.ts'
+
+/** Writes broadcasts to streams: each to the pages that it is meant for, once and in order. */
+export interface BroadcastWriter {
+  /** Writes what the client of a new stream has missed. */
+  readonly begin: (stream: Stream) => void
+  /** Writes a new broadcast to all streams. */
+  readonly deliver: (held: HeldBroadcast) => void
+  /** Begins the streams that were opened before the log had been read, and closes stalled ones; called once a second. */
+  readonly tick: () => void
+}
+
+export interface BroadcastWriterOptions {
+  readonly broadcasts: Pick<Broadcasts, 'after' | 'latest'>
+  readonly registry: Pick<StreamRegistry, 'streams' | 'isOpen' | 'write' | 'cutOff'>
+  readonly onSent: (count: number) => void
+}
+
+/**
+ * Bounds what is written at once to all; more comes together after a breach of the backplane, and each reader then takes it
+ * at its own pace.
+ */
+const MAX_QUEUED_BYTES = 32 * 1024
+
+export function createBroadcastWriter(options: BroadcastWriterOptions): BroadcastWriter {
+  const { broadcasts, registry } = options
+  const { streams, isOpen, write } = registry
+  const replays = replayBroadcasts({ ...options, isFor })
+  let queue: HeldBroadcast[] = []
+  /** Streams that were opened before the log had been read. */
+  const unsettled = new Set<Stream>()
+  let isDelivering = false
+
+  async function deliverQueue(): Promise<void> {
+    if (isDelivering) return
+    isDelivering = true
+    // Begins after the calls that come together, by which a burst is known.
+    await Promise.resolve()
+    while (queue.length > 0) await (isBurst() ? deliverBurst() : deliverNext())
+    isDelivering = false
+    settle()
+  }
+
+  function isBurst(): boolean {
+    return queue.reduce((sum, { bytes }) => sum + bytes.length, 0) > MAX_QUEUED_BYTES
+  }
+
+  /** Writes to one portion of the streams after another, because checks would wait for all of them. */
+  async function deliverNext(): Promise<void> {
+    const [held] = queue
+    if (!held) return
+    let count = 0
+    await inTurns(streams.values(), (stream) => {
+      if (pass(stream, held)) count++
+    })
+    queue.shift()
+    if (count > 0) options.onSent(count)
+  }
+
+  async function deliverBurst(): Promise<void> {
+    const burst = queue
+    queue = []
+    await inTurns(streams.values(), (stream) => {
+      if (stream.position !== undefined) replays.begin(stream)
+      else for (const held of burst) pass(stream, held)
+    })
+  }
+
+  /** Returns whether a broadcast was written to a stream. */
+  function pass(stream: Stream, held: HeldBroadcast): boolean {
+    // Leaves it to the replay, which writes it after all that come before.
+    if (stream.isReplaying) return false
+    if (stream.position !== undefined && !isLater(held.id, stream.position)) return false
+    stream.position = held.id
+    if (!isFor(stream, held) || !isOpen(stream)) return false
+    write(stream, held.bytes)
+    return true
+  }
+
+  function settle(): void {
+    const { latest } = broadcasts
+    // Waits for broadcasts under way, which are to reach a stream that was opened before them.
+    if (latest === undefined || isDelivering) return
+    for (const stream of unsettled) {
+      if (!isOpen(stream)) continue
+      if (stream.isReplaying) replays.begin(stream)
+      else if (stream.position === undefined) {
+        stream.position = latest
+        write(stream, positionBytes(latest))
+      }
+    }
+    unsettled.clear()
+  }
+
+  return {
+    begin(stream) {
+      if (broadcasts.latest !== undefined) replays.begin(stream)
+      else {
+        stream.isReplaying = stream.position !== undefined
+        unsettled.add(stream)
+      }
+    },
+    deliver(held) {
+      // Passes over what the first read of the log brings, because a stream without a position begins after it.
+      if (broadcasts.latest === undefined) return
+      queue.push(held)
+      void deliverQueue()
+    },
+    tick() {
+      settle()
+      replays.closeStalled()
+    },
+  }
+}
+
+function isFor({ watched, host }: Stream, { broadcast }: HeldBroadcast): boolean {
+  return isMeantFor(broadcast, { subject: watched.session.identity.subject, host })
+}

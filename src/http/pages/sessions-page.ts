@@ -1,0 +1,105 @@
+import { html } from 'hono/html'
+import type { EpochMs } from '../../core/epoch-ms.ts'
+import type { Markup } from './layout.ts'
+import type { PageContent } from './pages.ts'
+import { timeMarkup } from './time-words.ts'
+
+/** Session as its user sees it on the page. */
+export interface ShownSession {
+  readonly id: string
+  readonly isCurrent: boolean
+  /** Browser and system in words. */
+  readonly browser: string
+  readonly address?: string
+  readonly createdAt: EpochMs
+  readonly lastSeenAt?: EpochMs
+  readonly expiresAt: EpochMs
+}
+
+/** Addresses and token of the page's forms. */
+export interface SessionLinks {
+  readonly sessions: string
+  readonly logout: string
+  readonly landing: string
+  /** Page that asks before all others end. */
+  readonly endOthers: string
+  readonly token: string
+}
+
+export interface SessionsPageOptions {
+  readonly sessions: readonly ShownSession[]
+  /** Upper bound of the sessions that are not shown. */
+  readonly more: number
+  readonly signedInAs: string
+  /** Number of sessions that have just been ended; absent where the page follows no end. */
+  readonly ended?: number
+  readonly links: SessionLinks
+  readonly now: EpochMs
+}
+
+/** Shows the user's sessions, the current one first, with a button to end each. */
+export function sessionsPage(options: SessionsPageOptions): PageContent {
+  const { sessions, more, signedInAs, ended, links } = options
+  const hasOthers = sessions.length > 1 || more > 0
+  return {
+    title: 'Your sessions',
+    body: html`${ended === undefined ? '' : html`<p class="notice" role="status">${endedWords(ended)}</p>`}
+<p>You are signed in as <strong>${signedInAs}</strong> ${hasOthers ? 'in these browsers. End those that you do not know or no longer use.' : 'in this browser only.'}</p>
+<ul class="cards">${sessions.map((session) => card(session, options))}</ul>
+${more === 0 ? '' : html`<p>There are up to ${more} more, which signed in earlier.</p>`}
+<p class="actions">${hasOthers ? html`<a class="button" href="${links.endOthers}">End all others</a> ` : ''}<a class="button quiet" href="${links.landing}">Leave this page</a></p>`,
+  }
+}
+
+/** Asks before all other sessions end. */
+export function endOthersPage(links: SessionLinks): PageContent {
+  return {
+    title: 'End all other sessions?',
+    body: html`<p>You stay signed in here. Every other browser that is signed in with your account is signed out.</p>
+<form method="post" action="${links.sessions}">${hidden('token', links.token)}${hidden('others', 'all')}
+<p class="actions"><button type="submit">End all others</button> <a class="button quiet" href="${links.sessions}">Keep them</a></p></form>`,
+  }
+}
+
+/** Page for an id that is none of the user's sessions, whether or not it is somebody else's. */
+export function noSuchSessionPage(sessionsUrl: string): PageContent {
+  return {
+    title: 'This session has ended already',
+    body: html`<p>It may have expired, or you ended it in another window.</p>
+<p class="actions"><a class="button" href="${sessionsUrl}">Your sessions</a></p>`,
+  }
+}
+
+function card(session: ShownSession, { links, now }: SessionsPageOptions): Markup {
+  const { isCurrent, browser, address, createdAt, lastSeenAt, expiresAt } = session
+  return html`
+<li class="card">
+<h2>${browser}${isCurrent ? html` <span class="badge">This browser</span>` : ''}</h2>
+<dl>
+<div><dt>Address</dt><dd>${address ?? 'Unknown'}</dd></div>
+<div><dt>Signed in</dt><dd>${timeMarkup(createdAt, now)}</dd></div>
+${lastSeenAt === undefined ? '' : html`<div><dt>Last seen</dt><dd>${timeMarkup(lastSeenAt, now)}</dd></div>`}
+<div><dt>Ends</dt><dd>${timeMarkup(expiresAt, now)}</dd></div>
+</dl>
+${isCurrent ? signOutForm(links) : endForm(session, links)}
+</li>`
+}
+
+function signOutForm({ logout, token }: SessionLinks): Markup {
+  return html`<form method="post" action="${logout}">${hidden('token', token)}<button class="quiet" type="submit">Sign out</button></form>`
+}
+
+/** Names the session in the label, because a list of buttons that all say the same tells a screen reader nothing. */
+function endForm({ id, browser, address }: ShownSession, { sessions, token }: SessionLinks) {
+  const label = `End session: ${browser}${address === undefined ? '' : `, ${address}`}`
+  return html`<form method="post" action="${sessions}">${hidden('token', token)}${hidden('id', id)}<button class="quiet" type="submit" aria-label="${label}">End session</button></form>`
+}
+
+function hidden(name: string, value: string): Markup {
+  return html`<input type="hidden" name="${name}" value="${value}">`
+}
+
+function endedWords(count: number): string {
+  if (count === 0) return 'There was no other session to end.'
+  return count === 1 ? 'One session has ended.' : `${count} sessions have ended.`
+}
