@@ -13,12 +13,15 @@ import { readMetric, untilMetric } from '../support/outage.ts'
 import { prepared } from '../support/prepared.ts'
 import { APP, startRelyingParty } from '../support/relying-party.ts'
 import { SESSION_COOKIE } from '../support/sign-in-steps.ts'
+import { startVestibuleProcess } from '../support/vestibule-process.ts'
 import { sendLines, sendText } from '../support/wire-requests.ts'
 import { labelled, rows, words } from '../support/words.ts'
 
 const OPEN = 'vestibule_event_streams'
 const OTHER = 'https://other.example.com'
 const PER_SESSION = 10
+/** Streams that a replica takes whatever the size of its heap. */
+const MOST_STREAMS = 100
 
 const world = prepared(async () => {
   await using stack = new AsyncDisposableStack()
@@ -393,4 +396,35 @@ describe('a client', () => {
     await broadcast('for all')
     await untilEvents(bystander, 'notice')
   })
+})
+
+test('a replica that has as many streams as its heap has room for refuses one more, and nobody loses one', async () => {
+  // Leaves room for the least number of streams that a replica takes.
+  const small = {
+    NODE_OPTIONS: '--max-old-space-size=64 --max-semi-space-size=1',
+    DRAIN_SECONDS: '0',
+  }
+  await using party = await startRelyingParty(small, {}, undefined, startVestibuleProcess)
+  const { vestibule } = party
+  const origin = publicOrigin(vestibule)
+  const people = MOST_STREAMS / PER_SESSION
+  const streams: EventClient[] = []
+  for (let person = 0; person < people; person += 1) {
+    const cookie = await vestibule.signIn('alice')
+    for (let own = 0; own < PER_SESSION; own += 1)
+      streams.push(await openEvents({ origin, cookie }))
+  }
+  const cookie = await vestibule.signIn('bob')
+  for (let asked = 1; asked <= 2; asked += 1) {
+    const refused = await openEvents({ origin, cookie })
+    expect(refused.status).toBe(503)
+    expect(Number(refused.headers['retry-after'])).toBeGreaterThan(0)
+    expect(await readMetric(vestibule, 'vestibule_event_streams_refused_total')).toBe(asked)
+  }
+  expect(streams.every(({ isOpen }) => isOpen())).toBe(true)
+  streams[0]?.close()
+  await untilMetric(vestibule, OPEN, MOST_STREAMS - 1)
+  streams.push(await openEvents({ origin, cookie }))
+  expect([streams.at(-1)?.status, await readMetric(vestibule, OPEN)]).toEqual([200, MOST_STREAMS])
+  for (const stream of streams) stream.close()
 })
