@@ -160,7 +160,9 @@ async function follow(
   }
 
   try {
-    for (const next of steps) await take(next)
+    // Two at a time, so that pages begin while events are under way.
+    for (let at = 0; at < steps.length; at += 2)
+      await Promise.all(steps.slice(at, at + 2).map((next) => take(next)))
     const end = await send(0, {})
     const open = pages.filter(({ isOpen }) => isOpen)
     await until('the last event everywhere', () =>
