@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises'
 import { startProvider } from '../../stand-ins/provider/provider.ts'
 import { publicOrigin } from '../../test/support/event-client.ts'
-import type { PagesQuestion } from '../../test/support/event-pages-process.ts'
+import type { Opened, PagesQuestion } from '../../test/support/event-pages-process.ts'
 import { ADMIN_TOKEN, askAdmin } from '../../test/support/operator.ts'
 import { testClient } from '../../test/support/vestibule.ts'
 import { startVestibuleProcess } from '../../test/support/vestibule-process.ts'
@@ -74,6 +74,7 @@ async function runLap({ seconds, warmUpSeconds, generator }: Plan): Promise<Roun
   await using vestibule = await startVestibuleProcess({
     OIDC_ISSUER_URL: provider.issuer,
     ADMIN_TOKEN,
+    SESSIONS_PER_USER: '10000',
     NODE_OPTIONS: '--max-old-space-size=2048',
   })
   using pages = await startAsked('test/support/event-pages-process.ts', [])
@@ -95,7 +96,9 @@ async function runLap({ seconds, warmUpSeconds, generator }: Plan): Promise<Roun
   await measureChecks(warmUpSeconds)
   const alone = await measureChecks(seconds)
   const mibBefore = residentMib(vestibule.pid)
-  await ask({ kind: 'open', origin: publicOrigin(vestibule), cookies })
+  const opened = await ask({ kind: 'open', origin: publicOrigin(vestibule), cookies })
+  const { 200: streams = 0 } = opened as Opened
+  if (streams !== STREAMS) throw new Error(`only ${streams} streams were opened`)
   const streamKib = ((residentMib(vestibule.pid) - mibBefore) * 1024) / STREAMS
   const before = processorMicros([vestibule.pid])
   await wait(IDLE_SECONDS * 1000)
