@@ -6,9 +6,6 @@ import { ADMIN_TOKEN, askAdmin } from './operator.ts'
 import { until } from './own-lag.ts'
 import { HYBRID, type Replicas, startReplicasInProcess } from './replicas.ts'
 
-/** Replicas, people who are signed in at two hosts, and random courses of broadcasts and pages among them. */
-export type ToldPages = Awaited<ReturnType<typeof startToldPages>>
-
 const HOSTS = ['app.example.com', 'other.example.com'] as const
 const USERS = ['alice', 'bob', 'carol'] as const
 const REPLICAS = 3
@@ -80,6 +77,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('close' as const), which: fc.nat(20) }) },
 )
 
+/** Starts replicas, signs people in at two hosts, and follows random courses of broadcasts and pages among them. */
 export async function startToldPages() {
   await using stack = new AsyncDisposableStack()
   const origins = HOSTS.map((host) => `https://${host}`)
