@@ -1,0 +1,145 @@
+import { setTimeout as wait } from 'node:timers/promises'
+import { expect } from 'vitest'
+import { type EndingWorld, overAfterMs, signInWithSid, type Way } from './ending-ways.ts'
+import { type EventClient, openEvents, publicOrigin } from './event-client.ts'
+import { askAdmin } from './operator.ts'
+import { readMetric } from './outage.ts'
+import { until, watchOwnLag } from './own-lag.ts'
+import type { RunningVestibule } from './vestibule.ts'
+
+/** Time from the request that ends a session to the news at one client of it. */
+export interface Delay {
+  readonly ms: number
+  /** Without the time for which this process was kept waiting. */
+  readonly ownMs: number
+}
+
+export interface RoundOptions {
+  readonly world: EndingWorld
+  readonly way: Way
+  /** Number of the round, by which each has users of its own and the replicas take turns. */
+  readonly turn: number
+  /** Opens clients of a session at every replica. */
+  readonly open?: (cookie: string) => Promise<readonly EventClient[]>
+}
+
+type Round = Awaited<ReturnType<typeof beginRound>>
+
+/** Names of two users for each round. */
+export function usersOf(turn: number) {
+  return { user: `user-${turn}`, stranger: `stranger-${turn}` }
+}
+
+/** Name of the broadcast behind which all that a replica had to say before has arrived. */
+const FENCE = 'fence'
+
+/** Opens clients of three sessions at every replica; the returned function ends the first session, and tells how long its clients took to hear. */
+async function beginRound({ world, way, turn, open }: RoundOptions) {
+  const { all, provider } = world
+  const at = (offset: number) => all[(turn + offset) % all.length] as RunningVestibule
+  const openAll = open ?? ((cookie) => openAtEach(all, cookie))
+  const { user, stranger } = usersOf(turn)
+  const { tokenSeconds } = way
+  const mine = await signInWithSid(provider, at(0), { sub: user, tokenSeconds })
+  const other = await signInWithSid(provider, at(1), { sub: user, tokenSeconds })
+  const third = await signInWithSid(provider, at(2), { sub: stranger })
+  const clientsOf = {
+    mine: await openAll(mine.cookie),
+    other: await openAtEach(all, other.cookie),
+    stranger: await openAtEach(all, third.cookie),
+  }
+  return {
+    end: async (): Promise<readonly Delay[]> => {
+      await wait(Math.max(0, mine.issuedAtMs + overAfterMs(way) - performance.now()))
+      const lag = watchOwnLag()
+      const askedAtMs = performance.now()
+      await way.ask({ provider, at: at(turn), mine, other })
+      const ended = await expectEnds(clientsOf.mine, way)
+      const lagMs = lag.end()
+      provider.reset('token')
+      if (way.endsToo) await expectEnds(clientsOf.other, way)
+      if (way.endsToo === 'of everybody') await expectEnds(clientsOf.stranger, way)
+      await expectNothing(at(0), [...clientsOf.other, ...clientsOf.stranger], way)
+      for (const client of Object.values(clientsOf).flat()) client.close()
+      return ended.map(({ atMs }) => {
+        const ms = atMs - askedAtMs
+        return { ms, ownMs: Math.max(0, ms - lagMs) }
+      })
+    },
+  }
+}
+
+/** Runs rounds of one way, with all sessions prepared first where they have to wait, and waits until no stream is left. */
+export async function runRounds(count: number, options: Omit<RoundOptions, 'turn'>) {
+  const { way, world } = options
+  const delays: Delay[] = []
+  const waiting: Round[] = []
+  for (let turn = 0; turn < count; turn += 1) {
+    const round = await beginRound({ ...options, turn })
+    if (way.tokenSeconds !== undefined) waiting.push(round)
+    else delays.push(...(await round.end()))
+    if (waiting.length === 0) await untilNoStreams(world.all)
+  }
+  for (const round of waiting) delays.push(...(await round.end()))
+  await untilNoStreams(world.all)
+  return delays as readonly Delay[]
+}
+
+/** Returns how many streams each replica says that it has. */
+export function streamCounts(all: readonly RunningVestibule[]): Promise<number[]> {
+  return Promise.all(all.map((replica) => readMetric(replica, 'vestibule_event_streams')))
+}
+
+async function untilNoStreams(all: readonly RunningVestibule[]): Promise<void> {
+  await until('streams that are forgotten', async () =>
+    (await streamCounts(all)).every((count) => count === 0),
+  )
+}
+
+/** Opens one client at each replica, without a gateway. */
+export function openAtEach(
+  all: readonly RunningVestibule[],
+  cookie: string,
+): Promise<EventClient[]> {
+  return Promise.all(
+    all.map(async (replica) => {
+      const client = await openEvents({ origin: publicOrigin(replica), cookie })
+      expect(client.status, client.text()).toBe(200)
+      return client
+    }),
+  )
+}
+
+/** Asserts that each client hears of the end once, with its reason, and that its stream ends behind it. */
+export async function expectEnds(clients: readonly EventClient[], { reason }: Pick<Way, 'reason'>) {
+  const ends = await Promise.all(clients.map(({ ended }) => ended))
+  const heard = clients.map(eventsOf)
+  const data = JSON.stringify({ reason })
+  const told = heard.map((events) => events.map((event) => [event.name, event.data]))
+  expect(told).toEqual(clients.map(() => [['session-ended', data]]))
+  expect(ends).toEqual(clients.map(() => 'complete'))
+  return heard.flat()
+}
+
+/** Asserts that clients whose sessions go on have heard nothing, by a broadcast behind which nothing can follow. */
+async function expectNothing(at: RunningVestibule, clients: readonly EventClient[], way: Way) {
+  const data = crypto.randomUUID()
+  const { status, text } = await askAdmin(at, 'POST', 'broadcast', { event: FENCE, data })
+  expect(status, text).toBe(202)
+  const going = clients.filter((client) => client.isOpen())
+  expect(going).toHaveLength(goingOn(clients.length, way))
+  for (const client of going) {
+    const isThere = () => client.events.some((event) => event.data === JSON.stringify(data))
+    await until('the broadcast', () => isThere() || !client.isOpen())
+    expect([eventsOf(client), client.isOpen()]).toEqual([[], true])
+  }
+}
+
+function goingOn(count: number, { endsToo }: Way): number {
+  if (endsToo === undefined) return count
+  return endsToo === 'of the user' ? count / 2 : 0
+}
+
+function eventsOf({ events }: EventClient) {
+  return events.filter(({ name }) => name !== FENCE)
+}
