@@ -48,24 +48,27 @@ async function beginRound({ world, way, turn, open }: RoundOptions) {
     other: await openAtEach(all, other.cookie),
     stranger: await openAtEach(all, third.cookie),
   }
+  const end = async (): Promise<readonly Delay[]> => {
+    await wait(Math.max(0, mine.issuedAtMs + overAfterMs(way) - performance.now()))
+    const lag = watchOwnLag()
+    const askedAtMs = performance.now()
+    await way.ask({ provider, at: at(turn), mine, other })
+    const ended = await expectEnds(clientsOf.mine, way)
+    const lagMs = lag.end()
+    if (way.endsToo) await expectEnds(clientsOf.other, way)
+    if (way.endsToo === 'of everybody') await expectEnds(clientsOf.stranger, way)
+    await expectNothing(at(0), [...clientsOf.other, ...clientsOf.stranger], way)
+    return ended.map(({ atMs }) => {
+      const ms = atMs - askedAtMs
+      return { ms, ownMs: Math.max(0, ms - lagMs) }
+    })
+  }
   return {
-    end: async (): Promise<readonly Delay[]> => {
-      await wait(Math.max(0, mine.issuedAtMs + overAfterMs(way) - performance.now()))
-      const lag = watchOwnLag()
-      const askedAtMs = performance.now()
-      await way.ask({ provider, at: at(turn), mine, other })
-      const ended = await expectEnds(clientsOf.mine, way)
-      const lagMs = lag.end()
-      provider.reset('token')
-      if (way.endsToo) await expectEnds(clientsOf.other, way)
-      if (way.endsToo === 'of everybody') await expectEnds(clientsOf.stranger, way)
-      await expectNothing(at(0), [...clientsOf.other, ...clientsOf.stranger], way)
-      for (const client of Object.values(clientsOf).flat()) client.close()
-      return ended.map(({ atMs }) => {
-        const ms = atMs - askedAtMs
-        return { ms, ownMs: Math.max(0, ms - lagMs) }
-      })
-    },
+    end: () =>
+      end().finally(() => {
+        provider.reset('token')
+        for (const client of Object.values(clientsOf).flat()) client.close()
+      }),
   }
 }
 

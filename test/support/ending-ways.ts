@@ -7,7 +7,7 @@ import { signOut } from './outage.ts'
 import type { Behaviour, TestProvider } from './provider.ts'
 import { tokensFor } from './refreshing-replicas.ts'
 import { APP } from './relying-party.ts'
-import { LOGIN } from './sign-in-steps.ts'
+import { cookieHeader, LOGIN } from './sign-in-steps.ts'
 import { storedSession } from './stored-session.ts'
 import type { RunningVestibule } from './vestibule.ts'
 import type { Visitor } from './visitor.ts'
@@ -114,7 +114,8 @@ export const WAYS: readonly Way[] = [
     reason: 'replaced',
     ask: async ({ at, mine }) => {
       const browser = move(mine.browser, at)
-      expect((await browser.signIn(`${LOGIN}?rd=/oauth2/me`, mine.sub)).status).toBe(200)
+      await browser.signIn(`${LOGIN}?rd=/`, mine.sub)
+      expect(cookieHeader(browser)).not.toBe(mine.cookie)
     },
   },
   {
