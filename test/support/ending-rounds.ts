@@ -55,6 +55,7 @@ async function beginRound({ world, way, turn, open }: RoundOptions) {
     await way.ask({ provider, at: at(turn), mine, other })
     const ended = await expectEnds(clientsOf.mine, way)
     const lagMs = lag.end()
+    await expectTurnedAway(all, mine.cookie, way)
     if (way.endsToo) await expectEnds(clientsOf.other, way)
     if (way.endsToo === 'of everybody') await expectEnds(clientsOf.stranger, way)
     await expectNothing(at(0), [...clientsOf.other, ...clientsOf.stranger], way)
@@ -122,6 +123,18 @@ export async function expectEnds(clients: readonly EventClient[], { reason }: Pi
   expect(told).toEqual(clients.map(() => [['session-ended', data]]))
   expect(ends).toEqual(clients.map(() => 'complete'))
   return heard.flat()
+}
+
+/** Asserts that a client that comes back is told at every replica why its session has ended. */
+async function expectTurnedAway(
+  all: readonly RunningVestibule[],
+  cookie: string,
+  { reason }: Pick<Way, 'reason'>,
+): Promise<void> {
+  for (const replica of all) {
+    const { status, text } = await openEvents({ origin: publicOrigin(replica), cookie })
+    expect([status, JSON.parse(text())]).toMatchObject([401, { error: 'login_required', reason }])
+  }
 }
 
 /** Asserts that clients whose sessions go on have heard nothing, by a broadcast behind which nothing can follow. */
