@@ -59,7 +59,7 @@ describeWithRedis(
       lifeMs: number,
     ): Promise<number[]> => {
       const lag = watchOwnLag()
-      const ends = await expectEnds(clients, EXPIRED)
+      const ends = await expectEnds(clients, EXPIRED, 2 * lifeMs)
       const lagMs = lag.end()
       for (const { atMs } of ends) {
         expect(atMs, what).toBeGreaterThan(fromMs + lifeMs - PRECISION_MS)

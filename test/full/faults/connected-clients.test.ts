@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest'
-import { expectNumbers, numberBroadcasts, sendTo } from '../../support/broadcasts.ts'
+import { expectNumbers, numberBroadcasts, numbersAt, sendTo } from '../../support/broadcasts.ts'
 import { openAtEach } from '../../support/ending-rounds.ts'
 import { type EventClient, openEvents, publicOrigin } from '../../support/event-client.ts'
 import { untilWhole } from '../../support/fleet-load.ts'
 import * as hybrid from '../../support/hybrid-replicas.ts'
 import { ADMIN_TOKEN, askAdmin } from '../../support/operator.ts'
-import { countEvents, signOut, untilEvent } from '../../support/outage.ts'
+import { countEvents, signOut, untilEvent, untilMetric } from '../../support/outage.ts'
 import { BUSY_MS, timed, until } from '../../support/own-lag.ts'
 import { prepared } from '../../support/prepared.ts'
 import { takeAssertion } from '../../support/prepared-replicas.ts'
@@ -68,6 +68,66 @@ describeWithRedis('Redis is killed and started, with pages at three replicas', (
     await expectNumbers(clients.staying, numbered.accepted)
     await expectNumbers([late as EventClient], numbered.accepted.slice(-2))
     for (const client of [...clients.staying, late as EventClient]) client.close()
+  })
+
+  test.for([
+    ['a user’s sessions', 'sessions?user=alice', false],
+    ['all sessions', 'sessions?all=true', true],
+  ] as const)(
+    'an operator’s end of %s is told at once where it was asked, and everywhere when Redis is back',
+    async ([, path, isOfAll]) => {
+      const { network, all, signedIn } = fleet()
+      await untilWhole(all)
+      const [mine, other] = [await signedIn(), await signedIn('bob')]
+      const ending = await openAtEach(all, mine.cookie)
+      const others = await openAtEach(all, other.cookie)
+      await network.refuse()
+      for (const replica of all) await untilMetric(replica, 'vestibule_redis_connected', 0)
+      expect((await askAdmin(all[2] as VestibuleProcess, 'DELETE', path)).status).toBe(503)
+      await expectEndsHere(ending, 2, 'operator')
+      if (isOfAll) await expectEndsHere(others, 2, 'operator')
+      else expect(others.map((client) => client.isOpen())).toEqual([true, true, true])
+      await network.accept()
+      await expectEndsAtLast(ending, 'operator')
+      if (isOfAll) await expectEndsAtLast(others, 'operator')
+      await untilWhole(all)
+      const numbered = numberBroadcasts()
+      await sendTo(numbered, ...all)
+      const again = await signedIn()
+      const fresh = await openAtEach(all, again.cookie)
+      await sendTo(numbered, ...all)
+      await expectNumbers(fresh, [4, 5, 6])
+      if (!isOfAll) await expectNumbers(others, numbered.accepted)
+      for (const client of [...fresh, ...others]) client.close()
+    },
+  )
+
+  test('frozen, and let go: streams stay, what was accepted arrives once and in order, and so do ends', async () => {
+    const { redis, all, signedIn } = fleet()
+    await untilWhole(all)
+    const [leaving, staying] = [await signedIn(), await signedIn('bob')]
+    const ending = await openAtEach(all, leaving.cookie)
+    const clients = await openAtEach(all, staying.cookie)
+    const numbered = numberBroadcasts()
+    await sendTo(numbered, ...all)
+    await redis.pause()
+    for (const replica of all) await numbered.send(replica)
+    expect((await signOut(leaving.browser)).status).toBe(303)
+    await (ending[0] as EventClient).ended
+    expect(clients.map((client) => client.isOpen())).toEqual([true, true, true])
+    await redis.resume()
+    await expectEndsAtLast(ending, 'signed-out')
+    await untilWhole(all)
+    await sendTo(numbered, ...all)
+    for (const client of clients) {
+      await until('the last', () => numbersAt(client).includes(numbered.accepted.at(-1) ?? 0))
+      const numbers = numbersAt(client)
+      // A broadcast that was given up may have been carried out late, but once and at its place.
+      expect(numbers).toEqual([...new Set(numbers)].toSorted((a, b) => a - b))
+      expect(numbered.accepted.filter((each) => !numbers.includes(each))).toEqual([])
+      expect(client.isOpen()).toBe(true)
+      client.close()
+    }
   })
 
   test('a client that comes back to another replica receives what it missed, once', async () => {
@@ -298,7 +358,7 @@ async function expectEndsAtLast(
   clients: readonly EventClient[],
   reason: 'signed-out' | 'operator',
 ): Promise<void> {
-  await Promise.all(clients.map(({ ended }) => ended))
+  await until('the end of each stream', () => clients.every((client) => !client.isOpen()))
   expect(clients.map(endsOf)).toEqual(clients.map(() => [`{"reason":"${reason}"}`]))
 }
 
