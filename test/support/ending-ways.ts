@@ -40,7 +40,7 @@ export interface Way {
   readonly name: string
   readonly reason: EndReason
   readonly ask: (asked: AskedEnd) => Promise<unknown>
-  /** Whose sessions end besides. */
+  /** Sessions that end besides. */
   readonly endsToo?: 'of the user' | 'of everybody'
   /** Present where the access token has to be past its end, and past the grace behind it. */
   readonly tokenSeconds?: number
