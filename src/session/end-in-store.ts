@@ -46,8 +46,8 @@ export interface StoreEnderOptions {
 }
 
 /**
- * Lifetime of the tombstone of a session above the limit. Short, because only writes in flight could revive the session and each
- * sign-in may leave a tombstone (finding C14).
+ * Lifetime of the tombstone of a session above the limit. Short, because only writes in flight could revive the session
+ * and each sign-in may leave a tombstone (finding C14).
  */
 const SURPLUS_MS = 5 * 60 * 1000
 
