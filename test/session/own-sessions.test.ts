@@ -217,11 +217,12 @@ describe('ending one’s own sessions', () => {
     expect(sessions.revocations.waiting).toBe(1)
   })
 
-  test('a session whose record does not open is left as it is', async () => {
-    const { own, current, alices, overwrite, ends, digests } = await start()
+  test('a session whose record does not open ends with all others alone, because nobody can tell that it may stay', async () => {
+    const { own, current, alices, overwrite, areAlive, digests } = await start()
     await overwrite(alices[0] as Credential, { metadata: Buffer.from('noise') })
     expect(await own.end(current, digests[0] as string)).toBe(false)
-    expect(await own.endOthers(current)).toMatchObject({ count: 2 })
-    expect(ends.map(([digest]) => digest)).not.toContain(digests[0])
+    expect(await areAlive(alices)).toEqual([true, true, true, true])
+    expect(await own.endOthers(current)).toMatchObject({ count: 3 })
+    expect(await areAlive(alices)).toEqual([false, true, false, false])
   })
 })
