@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { isLater } from '../../src/core/event-id.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import { createBroadcastCodec } from '../../src/events/broadcast-codec.ts'
+import { HELD_MS, MAX_SKEW_MS } from '../../src/events/mirror.ts'
 import { LOGGED_MS, MAX_LOGGED } from '../../src/store/event-log.ts'
 import {
   type BroadcastReplica,
@@ -26,7 +27,7 @@ describe('broadcasts', () => {
     for (const { delivered, broadcasts, state } of [a, b]) {
       expect(delivered.map(({ id }) => id)).toEqual(ids)
       expect(Buffer.from(delivered[1]?.bytes ?? []).toString()).toBe(
-        `event: notice\nid: ${ids[1]}\ndata: {"text":"a\\nb\\r\u2028"}\n\n`,
+        `id: ${ids[1]}\nevent: notice\ndata: {"text":"a\\nb\\r\u2028"}\n\n`,
       )
       expect([broadcasts.latest, state.reads]).toEqual([ids[1], 0])
     }
@@ -199,6 +200,45 @@ describe('broadcasts', () => {
     await b.broadcasts.catchUp()
     expect([b.broadcasts.latest, b.data()]).toEqual([a.broadcasts.latest, ['old', 'recent', 'new']])
   })
+
+  test('one that comes before the first read is new to the pages that are open, and what the read brings is not', async () => {
+    const world = startBroadcastWorld()
+    const [a] = await world.addReplicas('a')
+    await a.send('old')
+    const b = world.addReplica()
+    await a.send('new')
+    await a.send('newer')
+    b.lose(1)
+    b.hear()
+    await settle()
+    await b.send('newest')
+    expect([b.data(), dataOf(b.live)]).toEqual([
+      ['old', 'new', 'newer', 'newest'],
+      ['newer', 'newest'],
+    ])
+  })
+
+  test.for([-MAX_SKEW_MS, MAX_SKEW_MS])(
+    'of a replica whose clock is %i ms ahead arrive, and are there for an hour',
+    async (aheadMs) => {
+      const world = startBroadcastWorld()
+      const [a] = await world.addReplicas('a')
+      const other = world.addReplica(aheadMs)
+      await other.broadcasts.catchUp()
+      await other.send(1)
+      a.hear()
+      world.elapse(LOGGED_MS - 1)
+      const c = world.addReplica()
+      await c.broadcasts.catchUp()
+      expect([a, c, other].map(({ broadcasts }) => dataOf(broadcasts.after('0-0')))).toEqual([
+        [1],
+        [1],
+        [1],
+      ])
+      world.elapse(2 * MAX_SKEW_MS + 1)
+      expect([a, c, other].map(({ broadcasts }) => broadcasts.after('0-0'))).toEqual([[], [], []])
+    },
+  )
 })
 
 describe('the held broadcasts', () => {
@@ -223,11 +263,11 @@ describe('the held broadcasts', () => {
     const held = () => a.broadcasts.after('0-0')
     for (let count = 0; count < MAX_LOGGED + 5; count++) await a.send(count)
     expect([held().length, dataOf(held())[0]]).toEqual([MAX_LOGGED, 5])
-    world.elapse(LOGGED_MS / 2)
+    world.elapse(HELD_MS / 2)
     await a.send('late')
-    world.elapse(LOGGED_MS / 2)
+    world.elapse(HELD_MS / 2)
     expect(dataOf(held())).toEqual(['late'])
-    world.elapse(LOGGED_MS)
+    world.elapse(HELD_MS)
     expect([held(), a.broadcasts.latest]).toEqual([[], a.delivered.at(-1)?.id])
     for (let count = 0; count < 9; count++) await a.send('a'.repeat(1024 * 1024))
     expect(held()).toHaveLength(7)
@@ -327,7 +367,7 @@ describe('what does not open', () => {
     await world.write(event.sealed)
     await b.broadcasts.catchUp()
     expect(b.data()).toEqual([1])
-    world.elapse(LOGGED_MS)
+    world.elapse(HELD_MS)
     expect(b.broadcasts.after('0-0')).toEqual([])
     b.broadcasts.receive({ ...event, id: `${world.now()}-0`, previous })
     await world.write(event.sealed)
@@ -407,41 +447,63 @@ describe('where Redis has lost its data', () => {
 
 const REPLICA = fc.constantFrom(0, 1, 2)
 const PLACE = fc.constantFrom(0, 1, 2)
-const step = fc.oneof(
-  { weight: 4, arbitrary: fc.tuple(fc.constant('send'), REPLICA, PLACE) },
-  { weight: 8, arbitrary: fc.tuple(fc.constant('hear'), REPLICA, PLACE) },
-  fc.tuple(
-    fc.constantFrom('lose', 'fail', 'answer', 'hold', 'release', 'catch up', 'settle'),
-    REPLICA,
-    PLACE,
-  ),
-)
+const stepsOf = (...further: readonly string[]) => {
+  const others = words`lose fail answer hold release catch-up settle`.concat(further)
+  const step = fc.oneof(
+    { weight: 4, arbitrary: fc.tuple(fc.constant('send'), REPLICA, PLACE) },
+    { weight: 8, arbitrary: fc.tuple(fc.constant('hear'), REPLICA, PLACE) },
+    fc.tuple(fc.constantFrom(...others), REPLICA, PLACE),
+  )
+  return fc.array(step, { maxLength: 60 })
+}
+
+/** Runs the steps at three replicas, which then read what they may have missed. */
+async function runSteps(steps: readonly (readonly [what: string, at: number, place: number])[]) {
+  const world = startBroadcastWorld()
+  const replicas = [world.addReplica(), world.addReplica(), world.addReplica()]
+  let count = 0
+  const acts: Readonly<Record<string, (replica: BroadcastReplica, place: number) => unknown>> = {
+    send: (replica) => replica.send(count++),
+    hear: (replica, place) => replica.hear(place),
+    lose: (replica) => replica.lose(1),
+    fail: ({ state }) => void (state.isReadable = false),
+    answer: ({ state }) => void (state.isReadable = true),
+    hold: (replica) => replica.holdReads(),
+    release: (replica) => replica.releaseReads(),
+    'catch-up': ({ broadcasts }) => void broadcasts.catchUp(),
+    anew: ({ broadcasts }) => void broadcasts.readAnew(),
+    settle,
+    'log-lost': () => world.loseLog(),
+    'clock-back': () => world.loseLog(LOGGED_MS / 60),
+  }
+  for (const [what, at, place] of steps) await acts[what]?.(replicas[at] as BroadcastReplica, place)
+  for (const replica of replicas) {
+    replica.state.isReadable = true
+    replica.releaseReads()
+    await replica.broadcasts.catchUp()
+  }
+  return { replicas, logged: (await world.readLog()).map(({ id }) => id) }
+}
 
 test('whatever is lost, late, out of order or unread, each replica delivers each broadcast once and in order', async () => {
-  async function run(replica: BroadcastReplica, what: string, at: number): Promise<void> {
-    const { broadcasts, state } = replica
-    if (what === 'send') await replica.send(at)
-    else if (what === 'hear') replica.hear(at)
-    else if (what === 'lose') replica.lose(1)
-    else if (what === 'fail') state.isReadable = false
-    else if (what === 'answer') state.isReadable = true
-    else if (what === 'hold') replica.holdReads()
-    else if (what === 'release') replica.releaseReads()
-    else if (what === 'catch up') void broadcasts.catchUp()
-    else await settle()
-  }
-  const property = fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-    const world = startBroadcastWorld()
-    const replicas = [world.addReplica(), world.addReplica(), world.addReplica()]
-    for (const [what, at, place] of steps) await run(replicas[at] as BroadcastReplica, what, place)
-    const all = (await world.readLog()).map(({ id }) => id)
+  const property = fc.asyncProperty(stepsOf(), async (steps) => {
+    const { replicas, logged } = await runSteps(steps)
+    for (const { broadcasts, delivered } of replicas) {
+      expect(delivered.map(({ id }) => id)).toEqual(logged)
+      expect(broadcasts.after('0-0').map(({ id }) => id)).toEqual(logged)
+    }
+  })
+  await fc.assert(property, { numRuns: 500, seed: 15 })
+})
+
+test('also where the log is lost, each delivers none twice and all that the last log has', async () => {
+  const property = fc.asyncProperty(stepsOf('anew', 'log-lost', 'clock-back'), async (steps) => {
+    const { replicas, logged } = await runSteps(steps)
     for (const replica of replicas) {
-      const { broadcasts, delivered, state } = replica
-      state.isReadable = true
-      replica.releaseReads()
-      await broadcasts.catchUp()
-      expect(delivered.map(({ id }) => id)).toEqual(all)
-      expect(broadcasts.after('0-0').map(({ id }) => id)).toEqual(all)
+      await replica.broadcasts.readAnew()
+      const data = replica.data()
+      expect(new Set(data).size).toBe(data.length)
+      expect(replica.delivered.map(({ id }) => id)).toEqual(expect.arrayContaining(logged))
     }
   })
   await fc.assert(property, { numRuns: 500, seed: 15 })
