@@ -114,8 +114,10 @@ export function createStreams(options: StreamsOptions): Streams {
   function readMissed(): void {
     const isHearing = options.isHearing()
     const isDue = ticks % (isHearing ? LOOK_TICKS.hearing : LOOK_TICKS.deaf) === 0
-    if (isDue) watch.lookUnlessLooking()
-    if (isDue || (broadcasts.isBehind && ticks % LOOK_TICKS.deaf === 0)) void broadcasts.catchUp()
+    // Reads again soon what failed, as it does while the breaker is still open when Redis has come back.
+    const isAgain = ticks % LOOK_TICKS.deaf === 0
+    if (isDue || (isAgain && watch.isBehind)) watch.lookUnlessLooking()
+    if (isDue || (isAgain && broadcasts.isBehind)) void broadcasts.catchUp()
   }
 
   function ofSlot(slot: number): Iterable<Stream> {

@@ -171,6 +171,20 @@ describe('a session', () => {
     expect(client.told()).toEqual(['session-ended operator'])
   })
 
+  test('is looked up again within three seconds after a look that failed, as when Redis has just come back', async () => {
+    const made = makeStreams()
+    const client = made.connect()
+    await made.pass(1)
+    made.set({ isAway: true })
+    await made.streams.look()
+    made.set({ isAway: false })
+    made.lives.set('a', { kind: 'ended', reason: 'operator' })
+    // Another session that is looked up meanwhile makes up for nothing.
+    made.connect({ session: 'b' })
+    await made.pass(3)
+    expect(client.told()).toEqual(['session-ended operator'])
+  })
+
   test('is looked up once more after a look that was under way', async () => {
     const reading = Promise.withResolvers<void>()
     let reads = 0
