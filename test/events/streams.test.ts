@@ -159,6 +159,18 @@ describe('a session', () => {
     expect(made.mirror.reads).toBe(1)
   })
 
+  test('is looked up in the second in which messages cease to arrive, then every three', async () => {
+    const made = makeStreams()
+    made.connect()
+    await made.pass(7)
+    made.asked.length = 0
+    made.set({ isHearing: false })
+    await made.pass(1)
+    expect(made.asked).toHaveLength(1)
+    await made.pass(6)
+    expect([made.asked.length, made.mirror.reads]).toEqual([3, 3])
+  })
+
   test('does not end by a look that fails', async () => {
     const made = makeStreams()
     const client = made.connect()
@@ -168,6 +180,20 @@ describe('a session', () => {
     expect(client.told()).toEqual([])
     made.set({ isAway: false })
     await made.streams.look()
+    expect(client.told()).toEqual(['session-ended operator'])
+  })
+
+  test('is looked up again within three seconds after a look that failed, as when Redis has just come back', async () => {
+    const made = makeStreams()
+    const client = made.connect()
+    await made.pass(1)
+    made.set({ isAway: true })
+    await made.streams.look()
+    made.set({ isAway: false })
+    made.lives.set('a', { kind: 'ended', reason: 'operator' })
+    // Another session that is looked up meanwhile makes up for nothing.
+    made.connect({ session: 'b' })
+    await made.pass(3)
     expect(client.told()).toEqual(['session-ended operator'])
   })
 
