@@ -29,8 +29,8 @@
   // Time of the last bytes, or of the beginning of an attempt; 0 in a pause. In other pages that of the last message.
   let heard = 0
   let life = new AbortController()
-  // Time at which a navigation began, by which a page signs out itself.
-  let left = 0
+  // Time at which a form was sent, which may be the sign-out of this page.
+  let sent = 0
   // Ends the running attempt or the pause after it; exists only in the page that holds the connection.
   /** @type {AbortController | undefined} */
   let attempt
@@ -222,7 +222,7 @@
 
   // Waits while the provider may be asking in another tab, and while this page's own sign-out is on its way there.
   function reload() {
-    if (document.hidden || Date.now() - left < 6e4) setTimeout(reload, 3e3)
+    if (document.hidden || Date.now() - sent < 6e4) setTimeout(reload, 3e3)
     else location.reload()
   }
 
@@ -230,8 +230,9 @@
   addEventListener('pageshow', ({ persisted }) => void (persisted && !isOver && start()))
   addEventListener('online', () => wake(0))
   addEventListener('visibilitychange', () => wake())
-  addEventListener('beforeunload', () => {
-    left = Date.now()
+  // Unlike `submit` it also comes where a script sends the form, and unlike `beforeunload` it lets pages be kept.
+  addEventListener('formdata', () => {
+    sent = Date.now()
   })
   void start()
 })()
