@@ -230,6 +230,26 @@ describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
     world.lead(world.first)
   })
 
+  test('a proxy that drops Last-Event-ID costs a notice and no storm of requests', async () => {
+    const tabs = await openTabs('/dropped/', 2)
+    await untilAllHear(tabs, 'before')
+    let requests = 0
+    await context.route('**/oauth2/events', (route, request) => {
+      requests++
+      const { 'last-event-id': _, ...headers } = request.headers()
+      return route.continue({ headers })
+    })
+    world.lead(world.second)
+    await world.notify('meanwhile')
+    for (const tab of tabs) await tab.evaluate('dispatchEvent(new Event("online"))')
+    await world.untilStreams(1, world.second)
+    for (let at = 0; at < 100; at++) await tabs[1]?.evaluate('history.length')
+    await world.notify('after')
+    for (const tab of tabs) await expect.poll(() => seenBy(tab)).toContainEqual(['notice', 'after'])
+    expect(requests).toBeLessThan(5)
+    world.lead(world.first)
+  })
+
   test('a page that is kept lets go of the connection, and catches up when it is shown again', async () => {
     const page = await open('/kept')
     await untilAllHear([page], 'before')

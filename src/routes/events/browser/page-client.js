@@ -91,7 +91,7 @@
     isKnown ||= !!at
     last ||= at
     if (event) take(event)
-    // The connection began after what this page has received, so something may be missing.
+    // The connection was asked to begin after what this page has received, so something may be missing.
     if (from && compare(from, last) > 0) post({ ask: last })
     meet(session)
   }
@@ -180,11 +180,12 @@
     // The rest of what came together is for the page that is loaded then.
     if (isOver) return
     retryMs = Number(retry) || retryMs
+    const from = seen || id
     if (id) seen = id
     if (event && data) share({ name: event, id, detail: JSON.parse(data) })
     else if (session || !last) {
       last ||= id ?? ''
-      post({ at: last, from: id, session })
+      post({ at: last, from, session })
       meet(session)
     }
   }
