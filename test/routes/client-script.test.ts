@@ -16,7 +16,7 @@ const source = readFileSync('src/routes/events/browser/page-client.js', 'utf8')
 
 /** The parts of a program without their places in its text. */
 const partsOf = (text: string): unknown =>
-  JSON.parse(JSON.stringify(parseAst(text)), (key, value) =>
+  JSON.parse(JSON.stringify(parseAst(text)), (key, value: unknown) =>
     key === 'start' || key === 'end' ? undefined : value,
   )
 

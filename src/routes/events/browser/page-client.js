@@ -184,7 +184,7 @@
     if (id) seen = id
     if (event && data) share({ name: event, id, detail: JSON.parse(data) })
     else if (session || !last) {
-      last ||= id ?? ''
+      last ||= seen
       post({ at: last, from, session })
       meet(session)
     }
