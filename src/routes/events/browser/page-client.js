@@ -231,7 +231,7 @@
   addEventListener('pageshow', ({ persisted }) => void (persisted && !isOver && start()))
   addEventListener('online', () => wake(0))
   addEventListener('visibilitychange', () => wake())
-  // Unlike `submit` it also comes where a script sends the form, and unlike `beforeunload` it lets pages be kept.
+  // Comes also where a script sends the form, unlike `submit`; with `beforeunload` some browsers would not keep the page.
   addEventListener('formdata', () => {
     sent = Date.now()
   })
