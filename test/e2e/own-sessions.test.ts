@@ -329,9 +329,9 @@ test('A99: hostile names of browsers and people stay text, and unknown ones are 
   )
 })
 
-test('with an idle timeout the latest use is told, and reading the list as a script is a use of one’s own alone', async () => {
+test('with an idle timeout the latest use is told to scripts and people', async () => {
   await using idle = await startRelyingParty({ SESSION_IDLE_TIMEOUT: '600' })
-  const elsewhere = (await idle.attempt('alice')).browser
+  await idle.attempt('alice')
   const { browser } = await idle.attempt('alice')
   const { body } = await browser.fetch(SESSIONS, { headers: JSON_ONLY })
   const { sessions } = JSON.parse(body) as { sessions: (Listed & { last_seen_at: string })[] }
@@ -341,5 +341,4 @@ test('with an idle timeout the latest use is told, and reading the list as a scr
     expect(Date.parse(seen)).toBeLessThanOrEqual(Date.now())
   }
   expect((await browser.get(SESSIONS)).body).toMatch(/<dt>Last seen<\/dt>.*<dt>Ends by<\/dt>/s)
-  expect(cookieHeader(elsewhere)).toBeDefined()
 })

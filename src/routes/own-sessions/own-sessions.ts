@@ -3,7 +3,7 @@ import { displayName } from '../../core/identity.ts'
 import { isPrefetch } from '../../core/request-class.ts'
 import { scanHeaders } from '../../core/sent-headers.ts'
 import type { Site } from '../../core/site.ts'
-import { AuthError } from '../../errors.ts'
+import { storeFailureAs } from '../../errors.ts'
 import { json, plain } from '../../http/answers.ts'
 import { endOthersPage, type SessionLinks, sessionsPage } from '../../http/pages/sessions-page.ts'
 import { type NodeContext, requestIdOf } from '../../http/request.ts'
@@ -25,6 +25,10 @@ export interface OwnSessionsOptions
 
 /** Bounds the page; SESSIONS_PER_USER may be 10,000. */
 const MAX_LISTED = 200
+/** Tells a person that the store is away, and that this is not "no session". */
+const unseen = storeFailureAs(
+  'Your sessions cannot be shown right now. This is not your fault, and none of them has ended by it.',
+)
 
 /** Serves `BASE_PATH/sessions`, where people see and end their own sessions, as a page without scripts or as JSON. */
 export function createOwnSessions(options: OwnSessionsOptions) {
@@ -75,14 +79,14 @@ export function createOwnSessions(options: OwnSessionsOptions) {
   }
 
   function list(caller: Caller): Promise<OwnSessionList> {
-    return sessions.own.list(caller, MAX_LISTED).catch(explain)
+    return sessions.own.list(caller, MAX_LISTED).catch(unseen)
   }
 
   return {
     async ownSessions(c: NodeContext): Promise<Response> {
       // A browser shows what it has prefetched, and a prefetch does not tell a page from a script.
       if (isPrefetch(scanHeaders(c.env.incoming.rawHeaders))) return plain(503)
-      const caller = await findCaller(c).catch(explain)
+      const caller = await findCaller(c).catch(unseen)
       if (caller instanceof Response) return caller
       if (wantsPage(c)) return showPage(c, caller, c.req.query('end') === 'others')
       const listed = (await list(caller)).sessions.map((each) => describe(each, caller))
@@ -103,14 +107,4 @@ function describe(session: OwnSession, caller: Caller) {
     address,
     browser: browserWords(userAgent),
   }
-}
-
-/** Tells a person that the store is away, and that this is not "no session". */
-function explain(cause: unknown): never {
-  if (!(cause instanceof AuthError) || cause.code !== 'store_unavailable') throw cause
-  throw new AuthError(
-    'store_unavailable',
-    'Your sessions cannot be shown right now. This is not your fault, and none of them has ended by it.',
-    { cause, facts: cause.facts, isPublic: true },
-  )
 }
