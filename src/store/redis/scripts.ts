@@ -21,8 +21,9 @@ redis.call('PUBLISH', ARGV[4], ARGV[5])
 return 'replaced'`
 
 /**
- * KEYS s t m l x · ARGV tombstoneMs reason channel message. Deletes first, because a full Redis allows writes after that (fault
- * F06) and a replica refuses it, which it would not a bare PUBLISH (F09). The reason of the first end stays.
+ * KEYS s t m l x · ARGV tombstoneMs reason channel message. Deletes first, because a full Redis allows writes after that
+ * (fault F06) and a replica refuses it, which it would not a bare PUBLISH (F09). The first reason and the longer lifetime
+ * stay.
  */
 export const END = `
 redis.call('DEL', KEYS[1], KEYS[2], KEYS[3], KEYS[4])
