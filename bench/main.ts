@@ -13,6 +13,7 @@ import { measureReads } from './sections/reads.ts'
 import { measureSignIns } from './sections/sign-ins.ts'
 import { measureSizes } from './sections/sizes.ts'
 import { measureStart } from './sections/start.ts'
+import { measureStreams } from './sections/streams.ts'
 import { measureThroughTraefik } from './sections/through-traefik.ts'
 
 /** Sections by name, in the order in which they run. */
@@ -22,6 +23,7 @@ const SECTIONS: Readonly<Record<string, (plan: Plan) => Promise<Table | readonly
   sizes: measureSizes,
   'sign-ins': measureSignIns,
   start: measureStart,
+  streams: measureStreams,
   traefik: measureThroughTraefik,
 }
 

@@ -134,7 +134,8 @@ export function createStreamRegistry(options: StreamRegistryOptions): StreamRegi
     isOpen: ({ output }) => streams.has(output),
     write(stream, bytes) {
       stream.output.write(bytes)
-      if (stream.output.unreadBytes > MAX_UNREAD_BYTES) cutOff(stream)
+      // A replay fills Node's buffer, and cuts off by itself a reader that takes nothing.
+      if (!stream.isReplaying && stream.output.unreadBytes > MAX_UNREAD_BYTES) cutOff(stream)
     },
     cutOff,
     finish,

@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs'
+import { setTimeout as wait } from 'node:timers/promises'
 import { parse } from 'yaml'
 import type { Workload } from '../deploy/manifests.ts'
 import type { MadeSession } from './made-sessions.ts'
+import { readMetric } from './outage.ts'
 import { createRequestPool, forwardedNavigation } from './request-pool.ts'
+import type { VestibuleProcess } from './vestibule-process.ts'
 
 const MIB = 1024 * 1024
 
@@ -23,6 +26,22 @@ export function residentBytes(pid: number) {
   const read = (name: string) =>
     1024 * Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text)?.[1])
   return { now: read('VmRSS'), peak: read('VmHWM') }
+}
+
+/** Options of Node with which `SIGUSR2` collects and compacts, because only right after a collection is memory what is still in use. */
+export const COLLECTING =
+  "--expose-gc --import=data:text/javascript,process.on('SIGUSR2',()=>gc({type:'major',execution:'sync',flavor:'last-resort'}))"
+
+/** Returns the least heap and resident memory after several collections. */
+export async function settledMemory(vestibule: VestibuleProcess) {
+  let [heap, resident] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
+  for (let reading = 0; reading < 5; reading += 1) {
+    process.kill(vestibule.pid, 'SIGUSR2')
+    heap = Math.min(heap, await readMetric(vestibule, 'vestibule_nodejs_heap_size_used_bytes'))
+    await wait(200)
+    resident = Math.min(resident, residentBytes(vestibule.pid).now)
+  }
+  return { heap, resident }
 }
 
 /** Checks each session once, and returns how many were not let in as their user. */

@@ -6,7 +6,7 @@ import type { Site, Sites } from '../../core/site.ts'
 import { AuthError, invalidRequest } from '../../errors.ts'
 import type { OpenStreamOptions, Streams } from '../../events/streams.ts'
 import type { Addresses } from '../../http/addresses.ts'
-import { answer, type HeaderList, json } from '../../http/answers.ts'
+import { answer, type HeaderList, json, plain } from '../../http/answers.ts'
 import type { Cookies } from '../../http/cookies.ts'
 import { type NodeContext, requestIdOf } from '../../http/request.ts'
 import { sessionDigest } from '../../session/records.ts'
@@ -48,6 +48,8 @@ export function createEvents(options: EventsOptions) {
     const standIn = { assertion: () => cookies.readOutage(raw, site) }
     const found = await sessions.find(credential, realmOf(site.host), { standIn, isUse: false })
     if (!found) return unauthenticated(raw, site, credential)
+    // A client that left meanwhile would not be forgotten, because its connection closes only once.
+    if (c.env.outgoing.closed) return plain(204)
     if (raw.method === 'HEAD') return answer(200, null, HEADERS)
     return openStream(c, {
       digest: sessionDigest(credential),

@@ -1,11 +1,16 @@
 import { execFile } from 'node:child_process'
-import { setTimeout as wait } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { makeSessions } from '../../support/made-sessions.ts'
 import { readMetric } from '../../support/outage.ts'
 import { describeWithRedis, startReplicas } from '../../support/replicas.ts'
-import { manifestLimits, residentBytes, visitAll } from '../../support/resident.ts'
+import {
+  COLLECTING,
+  manifestLimits,
+  residentBytes,
+  settledMemory,
+  visitAll,
+} from '../../support/resident.ts'
 import type { VestibuleProcess } from '../../support/vestibule-process.ts'
 
 /** `C61_SESSIONS=200000` is the full measure. */
@@ -69,11 +74,7 @@ test.for(IDENTITIES)(
   },
 )
 
-/** Collects and compacts on a signal, because only right after a collection is resident memory what is still in use. */
-const COLLECT = {
-  NODE_OPTIONS:
-    "--expose-gc --max-semi-space-size=1 --import=data:text/javascript,process.on('SIGUSR2',()=>gc({type:'major',execution:'sync',flavor:'last-resort'}))",
-}
+const COLLECT = { NODE_OPTIONS: `${COLLECTING} --max-semi-space-size=1` }
 
 describeWithRedis('C61 the bytes of L1', () => {
   test.for([
@@ -104,14 +105,7 @@ describeWithRedis('C61 the bytes of L1', () => {
   )
 })
 
-/** Returns the least resident memory after several collections. */
 async function measure(vestibule: VestibuleProcess) {
-  let resident = Number.POSITIVE_INFINITY
-  for (let reading = 0; reading < 5; reading += 1) {
-    process.kill(vestibule.pid, 'SIGUSR2')
-    await readMetric(vestibule, 'vestibule_l1_sessions')
-    await wait(200)
-    resident = Math.min(resident, residentBytes(vestibule.pid).now)
-  }
+  const { resident } = await settledMemory(vestibule)
   return { resident, counted: await readMetric(vestibule, 'vestibule_l1_bytes') }
 }
