@@ -45,7 +45,7 @@ test('a stream has headers that keep proxies from keeping, compressing and gathe
   })
   expect(client.headers).not.toHaveProperty('content-encoding')
   expect(client.headers).not.toHaveProperty('access-control-allow-origin')
-  expect(client.text()).toMatch(/^retry: \d{4}\nid: 0-0\n\n$/)
+  expect(client.text()).toMatch(/^retry: \d{4}\nid: 0-0\nsession: [\w-]{16}\n\n$/)
   expect(await world().health()).toMatchObject({ events: { streams: 1, findings: [] } })
 })
 

@@ -154,7 +154,7 @@ describe('an identifier of the last event', () => {
     const bystander = await open({ cookie: bystanderCookie })
     const odd = await withHeaders({ 'Last-Event-ID': id })
     expect(odd.status).toBe(200)
-    expect(odd.text()).toMatch(/^retry: \d+\n(?:id: \d+-\d+\n)?\n/)
+    expect(odd.text()).toMatch(/^retry: \d+\n(?:id: \d+-\d+\n)?session: [\w-]{16}\n\n/)
     const sent = await broadcast('for all')
     for (const client of [bystander, odd]) {
       await untilEvents(client, 'notice')
