@@ -1,0 +1,34 @@
+import { describe, expect, test } from 'vitest'
+import { runRounds, usersOf } from '../support/ending-rounds.ts'
+import { ENDING_SETTINGS, WAYS } from '../support/ending-ways.ts'
+import { untilWhole } from '../support/fleet-load.ts'
+import { prepared } from '../support/prepared.ts'
+import { startRelyingParty } from '../support/relying-party.ts'
+import { describeWithRedis, HYBRID, PATIENT, startReplicasInProcess } from '../support/replicas.ts'
+
+/** Tokens are waited for in the full lane, which tries every way over three replicas. */
+const QUICK = WAYS.filter(({ tokenSeconds }) => tokenSeconds === undefined)
+const provider = { users: Object.values(usersOf(0)).map((sub) => ({ sub })) }
+
+describe('pages that are connected, in memory mode', () => {
+  const party = prepared(() => startRelyingParty(ENDING_SETTINGS, provider))
+
+  test.for(QUICK)('$name: its pages hear "$reason" once, others hear nothing', async (way) => {
+    const { vestibule, provider: its } = party()
+    const world = { all: [vestibule], provider: its }
+    expect(await runRounds(1, { world, way })).toHaveLength(1)
+  })
+})
+
+describeWithRedis('pages that are connected to two replicas', () => {
+  const fleet = prepared(async () => {
+    const settings = { ...HYBRID, ...PATIENT, ...ENDING_SETTINGS }
+    const replicas = await startReplicasInProcess({ count: 2, settings, provider })
+    await untilWhole(replicas.all)
+    return replicas
+  })
+
+  test.for(QUICK)('$name: pages at both hear "$reason" once, others hear nothing', async (way) => {
+    expect(await runRounds(1, { world: fleet(), way })).toHaveLength(2)
+  })
+})
