@@ -4,11 +4,14 @@ import { makeStreams, settle } from '../support/made-streams.ts'
 const HOUR_MS = 60 * 60 * 1000
 
 describe('a stream', () => {
-  test('begins with the time of a reconnect and the position, without an event', () => {
+  test.for([
+    [undefined, '5-1'],
+    ['0-0', '0-0'],
+  ])('from %s begins with the time of a reconnect and the position %s alone', ([from, position]) => {
     const made = makeStreams()
     made.hold()
-    const { text } = made.connect()
-    expect(text()).toMatch(/^retry: \d+\nid: 5-1\nsession: \S+\n\n$/)
+    const { text } = made.connect(from === undefined ? {} : { lastEventId: from })
+    expect(text()).toMatch(new RegExp(`^retry: \\d+\\nid: ${position}\\nsession: \\S+\\n\\n$`))
   })
 
   test('tells the end of its session with the reason, and ends', () => {
