@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest'
+import { recordKey } from '../../src/store/store.ts'
 import { runRounds, usersOf } from '../support/ending-rounds.ts'
 import { ENDING_SETTINGS, WAYS } from '../support/ending-ways.ts'
 import { untilWhole } from '../support/fleet-load.ts'
@@ -28,7 +29,17 @@ describeWithRedis('pages that are connected to two replicas', () => {
     return replicas
   })
 
+  /** Number of sessions of which Redis knows that they ended for this reason. */
+  const countTombstones = async (reason: string) => {
+    const { cli } = fleet().redis
+    const keys = await cli('KEYS', recordKey('vestibule:', '*', 'tombstone'))
+    const reasons = await Promise.all(keys.split('\n').map((key) => cli('GET', key)))
+    return reasons.filter((each) => each === reason).length
+  }
+
   test.for(QUICK)('$name: pages at both hear "$reason" once, others hear nothing', async (way) => {
+    const before = await countTombstones(way.reason)
     expect(await runRounds(1, { world: fleet(), way })).toHaveLength(2)
+    expect(await countTombstones(way.reason)).toBeGreaterThan(before)
   })
 })
