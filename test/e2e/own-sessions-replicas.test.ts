@@ -76,11 +76,13 @@ describeWithRedis('one’s own sessions at two replicas', () => {
       ])
     })
 
-    test('the latest use is what Redis knows, and reading it uses no session but one’s own', async () => {
+    test('the latest use is what Redis knows, which is neither a stream nor reading it from another session', async () => {
       const [one, other] = two()
-      await signInAt(other, 'bob')
+      const { cookie } = await signInAt(other, 'bob')
       const { browser } = await signInAt(one, 'bob')
       await elapse(100)
+      using stream = await openEvents({ origin: publicOrigin(other), cookie })
+      expect(stream.status).toBe(200)
       for (const round of [1, 2]) {
         const [own, idle] = (await list(browser)) as [Listed, Listed]
         expect(unusedSeconds(own), `round ${round}`).toBeLessThan(100)
