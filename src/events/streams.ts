@@ -82,7 +82,7 @@ export function createStreams(options: StreamsOptions): Streams {
     registry,
     onSent: (count) => onSent('broadcast', count),
   })
-  let ticks = 0
+  let [ticks, lookedAtTick] = [0, 0]
   let isDraining = false
   let stopTicking: (() => void) | undefined
 
@@ -112,9 +112,13 @@ export function createStreams(options: StreamsOptions): Streams {
 
   /** Reads what messages of other replicas would have told. */
   function readMissed(): void {
-    const isHearing = options.isHearing()
-    const isDue = ticks % (isHearing ? LOOK_TICKS.hearing : LOOK_TICKS.deaf) === 0
-    if (isDue) watch.lookUnlessLooking()
+    // Counts from the last look, so that the first one follows at once when messages cease to arrive.
+    const sinceLook = ticks - lookedAtTick
+    const isDue = sinceLook >= (options.isHearing() ? LOOK_TICKS.hearing : LOOK_TICKS.deaf)
+    if (isDue) {
+      lookedAtTick = ticks
+      watch.lookUnlessLooking()
+    }
     if (isDue || (broadcasts.isBehind && ticks % LOOK_TICKS.deaf === 0)) void broadcasts.catchUp()
   }
 

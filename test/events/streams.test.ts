@@ -217,6 +217,18 @@ describe('a session', () => {
     expect(kept).toEqual([{}])
   })
 
+  test('is looked up in the second in which messages cease to arrive, then every three', async () => {
+    const made = makeStreams()
+    made.connect()
+    await made.pass(7)
+    made.asked.length = 0
+    made.set({ isHearing: false })
+    await made.pass(1)
+    expect(made.asked).toHaveLength(1)
+    await made.pass(6)
+    expect([made.asked.length, made.mirror.reads]).toEqual([3, 3])
+  })
+
   test('does not end by a look that fails', async () => {
     const made = makeStreams()
     const client = made.connect()

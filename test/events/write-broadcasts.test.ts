@@ -1,5 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { createMirror } from '../../src/events/mirror.ts'
+import { eventBytes } from '../../src/events/sse-text.ts'
 import { isAddressed, type MadeClient, makeStreams, settle } from '../support/made-streams.ts'
 
 const OTHER = 'other.example.com'
@@ -52,6 +54,30 @@ describe('a broadcast', () => {
     slow.read(true)
     await settle(16)
     expect(slow.ids()).toEqual(ids)
+  })
+
+  test('reaches streams from before a loss of data at Redis, which numbers anew', async () => {
+    const mirror = createMirror(() => 0)
+    const made = makeStreams({
+      broadcasts: {
+        after: mirror.after,
+        get latest() {
+          return mirror.latest
+        },
+        isBehind: false,
+        catchUp: async () => undefined,
+      },
+    })
+    const clients = [made.connect(), made.connect({ lastEventId: '9-1' })]
+    const ids = ['9-1', '9-2', '3-1', '3-2']
+    for (const id of ids) {
+      const bytes = eventBytes('notice', 1, id)
+      const held = { id, broadcast: { event: 'notice' }, bytes, sentAt: 1, name: id }
+      mirror.add(held)
+      made.streams.deliver(held)
+      await settle()
+    }
+    expect(clients.map((client) => client.ids())).toEqual([ids, ids.slice(1)])
   })
 
   test('more than a reader takes ends its stream', async () => {
@@ -155,6 +181,18 @@ describe('before the log has been read', () => {
     await settle()
     expect(client.ids()).toEqual(ids)
     expect(client.text().includes('\n\nid: 5-1\n\n')).toBe(lastEventId === undefined)
+  })
+
+  test('many clients are served in portions once it has been', async () => {
+    const made = makeStreams()
+    made.mirror.isRead = false
+    const clients = Array.from({ length: 120 }, (_, which) => made.connect({ session: `${which}` }))
+    const settled = () => clients.filter(({ text }) => text().includes('id: ')).length
+    made.mirror.isRead = true
+    const passing = made.pass(1)
+    expect(settled()).toBe(50)
+    await passing
+    expect(settled()).toBe(120)
   })
 
   test('a client also gets what comes between that and the next second', async () => {
