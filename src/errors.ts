@@ -102,3 +102,15 @@ export class OutageError extends AuthError {
 export function invalidRequest(message: string): AuthError {
   return new AuthError('invalid_request', message, { isPublic: true })
 }
+
+/** Returns a function that rethrows a failure of the store with a message for the caller, and any other error as it is. */
+export function storeFailureAs(message: string): (cause: unknown) => never {
+  return (cause) => {
+    if (!(cause instanceof AuthError) || cause.code !== 'store_unavailable') throw cause
+    throw new AuthError('store_unavailable', message, {
+      cause,
+      facts: cause.facts,
+      isPublic: true,
+    })
+  }
+}

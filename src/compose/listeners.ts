@@ -1,5 +1,5 @@
 import type { DeniedTokens } from '../bearer/denied-tokens.ts'
-import { endReasonOf } from '../core/end-reason.ts'
+import { readEndReason } from '../core/end-reason.ts'
 import type { Broadcasts } from '../events/broadcasts.ts'
 import type { Streams } from '../events/streams.ts'
 import type { BackplaneMessage } from '../replicas/message.ts'
@@ -34,7 +34,7 @@ export function createListeners({
   function receive(message: BackplaneMessage): void {
     switch (message.type) {
       case 'session-ended':
-        sessions.receiveEnded(message.session, endReasonOf(message.reason))
+        sessions.receiveEnded(message.session, readEndReason(message.reason))
         break
       case 'evict':
         if (message.forget) cache.evict(message.session)

@@ -15,6 +15,6 @@ export const END_REASONS = [
 export type EndReason = (typeof END_REASONS)[number]
 
 /** Returns the reason of that name, or `signed-out-elsewhere` for a name that this version does not know. */
-export function endReasonOf(name: string | undefined): EndReason {
+export function readEndReason(name: string | undefined): EndReason {
   return END_REASONS.find((each) => each === name) ?? 'signed-out-elsewhere'
 }

@@ -46,8 +46,8 @@ export interface StoreEnderOptions {
 }
 
 /**
- * Lifetime of the tombstone of a session above the limit. Short, because only writes in flight could revive the session and each
- * sign-in may leave a tombstone (finding C14).
+ * Lifetime of the tombstone of a session above the limit. Short, because only writes in flight could revive the session
+ * and each sign-in may leave a tombstone (finding C14).
  */
 const SURPLUS_MS = 5 * 60 * 1000
 
@@ -98,14 +98,14 @@ export function createStoreEnder(options: StoreEnderOptions): StoreEnder {
           return canBeMissing || hasIdentity(store, digest)
       }
     }
-    let ended = 0
-    for (const digest of await index.list(kind, id)) {
+    async function endIfMeant(digest: string): Promise<boolean> {
       const found = await readMetadata(digest)
-      if (!(await isEnding(digest, found))) continue
+      if (!(await isEnding(digest, found))) return false
       await endOne(digest, ownersOf(found) ?? { [kind]: id }, reason)
-      if (found.kind !== 'missing') ended++
+      return found.kind !== 'missing'
     }
-    return ended
+    const areEnded = await inPortions(await index.list(kind, id), endIfMeant)
+    return areEnded.filter(Boolean).length
   }
 
   async function endOld(digest: string, from: number, reason: EndReason): Promise<boolean> {

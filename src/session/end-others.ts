@@ -11,7 +11,7 @@ import type { SessionMetadata } from './records.ts'
 export interface EndedOthers {
   readonly count: number
   readonly failure?: unknown
-  /** Sessions of the user that an outage kept from ending. */
+  /** Sessions that an outage kept from ending. */
   readonly waiting: readonly string[]
 }
 
@@ -34,25 +34,25 @@ export function createEndOthers(options: EndOthersOptions): EndOthers {
     const from = await generations.from(asked)
     const waiting: string[] = []
 
-    /** Leaves a tombstone where a session is being written, because its sign-in has begun before. */
+    /** Returns whether a listed session is to end: all but those that are somebody else's or began since. */
+    function isMeant(found: FoundMetadata): boolean {
+      if (found.kind !== 'known') return true
+      return found.metadata.owners.user === user && isBefore(found.metadata, from)
+    }
+
+    /**
+     * Ends a session also where its metadata do not open, because nobody could end it otherwise, and leaves a tombstone
+     * where it is being written, because its sign-in has begun before.
+     */
     async function endIfMeant(digest: string): Promise<boolean> {
       const found = await readMetadata(digest)
-      switch (found.kind) {
-        case 'unreadable':
-          return false
-        case 'missing':
-          await endOne(digest, { user }, reason)
-          return false
-        case 'known': {
-          const { metadata } = found
-          if (metadata.owners.user !== user || !isBefore(metadata, from)) return false
-          await endOne(digest, metadata.owners, reason).catch((cause: unknown) => {
-            if (cause instanceof OutageError) waiting.push(digest)
-            throw cause
-          })
-          return true
-        }
-      }
+      if (!isMeant(found)) return false
+      const owners = found.kind === 'known' ? found.metadata.owners : { user }
+      await endOne(digest, owners, reason).catch((cause: unknown) => {
+        if (cause instanceof OutageError) waiting.push(digest)
+        throw cause
+      })
+      return found.kind !== 'missing'
     }
 
     const failures: unknown[] = []

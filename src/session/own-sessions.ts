@@ -17,7 +17,7 @@ export interface OwnSession {
   readonly createdAt: EpochMs
   /** Absolute end. */
   readonly endsAt: EpochMs
-  /** Latest use that extended the session; absent without an idle timeout, because a check writes nothing then. */
+  /** Latest use; absent without an idle timeout, because a check writes nothing then. */
   readonly lastSeenAt?: EpochMs
   readonly address?: string
   readonly userAgent?: string
@@ -95,8 +95,14 @@ export function createOwnSessions(options: OwnSessionsOptions): OwnSessions {
     return { found, more: digests.length - at }
   }
 
-  /** Adds the latest use and leaves out sessions that have ended meanwhile. */
-  async function withLastUse(sessions: readonly OwnSession[]): Promise<readonly OwnSession[]> {
+  /**
+   * Adds the latest use, which for the current session is this request, and leaves out sessions that have ended
+   * meanwhile. A use shortly before the absolute end cannot extend a session, so that it may be told too early.
+   */
+  async function withLastUse(
+    sessions: readonly OwnSession[],
+    current: string,
+  ): Promise<readonly OwnSession[]> {
     if (!idleTimeoutMs) return sessions
     const longestMs = Math.min(idleTimeoutMs, maxAgeMs)
     const lives = await store.readLives(sessions.map(({ digest }) => digest))
@@ -104,7 +110,8 @@ export function createOwnSessions(options: OwnSessionsOptions): OwnSessions {
       const life = lives[at]
       if (life?.kind !== 'alive') return []
       // Bounds it, because the store's clock is another one.
-      return [{ ...session, lastSeenAt: Math.min(now(), now() - (longestMs - life.leftMs)) }]
+      const unusedMs = session.digest === current ? 0 : Math.max(0, longestMs - life.leftMs)
+      return [{ ...session, lastSeenAt: now() - unusedMs }]
     })
   }
 
@@ -114,9 +121,9 @@ export function createOwnSessions(options: OwnSessionsOptions): OwnSessions {
       const others = (await index.list('user', user)).filter((digest) => digest !== current)
       const { found, more } = await readSome(others.toReversed(), user, limit - 1)
       const { createdAt, expiresAt: endsAt } = session
-      const own = (await readOne(current, user)) ?? { digest: current, createdAt, endsAt }
+      const own = { ...(await readOne(current, user)), digest: current, createdAt, endsAt }
       const latestFirst = found.toSorted((a, b) => b.createdAt - a.createdAt)
-      return { sessions: await withLastUse([own, ...latestFirst]), more }
+      return { sessions: await withLastUse([own, ...latestFirst], current), more }
     },
 
     async end({ session }, digest) {

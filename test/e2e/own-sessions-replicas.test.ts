@@ -112,7 +112,11 @@ describeWithRedis('one’s own sessions at two replicas', () => {
       expectComeAgain(await browser.get(SESSIONS))
       expectComeAgain(await browser.fetch(SESSIONS, { headers: script }), 'json')
       for (const form of [{ id }, { others: 'all' }]) {
-        expectComeAgain(await browser.post(SESSIONS, form), 'quiet page')
+        for (const asking of [browser, move(browser, other)]) {
+          const page = await asking.post(SESSIONS, form)
+          expectComeAgain(page, 'quiet page')
+          expect(page.body).toContain('some sessions may not have ended')
+        }
         const answer = await browser.post(SESSIONS, form, { headers: script })
         expect([answer.status, answer.setCookies]).toEqual([503, []])
       }

@@ -95,7 +95,8 @@ describe('a client that comes back', () => {
   test.for([
     ['missed two', '5-1', ['5-2', '5-3', '5-4']],
     ['missed none', '5-3', ['5-4']],
-    ['names an identifier of the future', '5-4', []],
+    ['names one that this replica has yet to hear of', '5-4', []],
+    ['names one that no log has', '99999999999999-0', ['5-4']],
     ['names one from before all', '0-0', ['5-1', '5-2', '5-3', '5-4']],
   ] as const)('and %s gets what came after', async ([, lastEventId, ids]) => {
     const made = makeStreams()
@@ -166,6 +167,7 @@ describe('a client that comes back', () => {
 
 describe('before the log has been read', () => {
   test.for([
+    ['that names an identifier that no log has begins there', '99999999999999-0', ['5-2']],
     ['begins behind what is in the log', undefined, ['5-2']],
     ['that has missed something gets it then', '0-0', ['5-1', '5-2']],
   ] as const)('a client %s', async ([, lastEventId, ids]) => {
@@ -180,7 +182,7 @@ describe('before the log has been read', () => {
     made.broadcast()
     await settle()
     expect(client.ids()).toEqual(ids)
-    expect(client.text().includes('\n\nid: 5-1\n\n')).toBe(lastEventId === undefined)
+    expect(client.text().includes('\n\nid: 5-1\n\n')).toBe(lastEventId !== '0-0')
   })
 
   test('many clients are served in portions once it has been', async () => {

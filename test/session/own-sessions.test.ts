@@ -86,8 +86,10 @@ describe('the list of one’s own sessions', () => {
     elapse(5 * MINUTE_MS)
     calls.length = 0
     const uses = (await own.list(current, 10)).sessions.map(({ lastSeenAt }) => lastSeenAt)
-    const signedInAt = [5, 5, 3].map((minutes) => given.STARTED_AT + minutes * MINUTE_MS)
-    expect(uses).toEqual([...signedInAt, usedAt])
+    const [nowMs, thirdAt, fourthAt] = [20, 3, 5].map(
+      (minute) => given.STARTED_AT + minute * MINUTE_MS,
+    )
+    expect(uses).toEqual([nowMs, fourthAt, thirdAt, usedAt])
     expect(calls.filter((call) => call.startsWith('extend'))).toEqual([])
     const plain = await start()
     for (const each of (await plain.own.list(plain.current, 10)).sessions)
@@ -107,6 +109,16 @@ describe('the list of one’s own sessions', () => {
     })
     const listed = await own.list(current, 10)
     expect(listed.sessions.map(({ digest }) => digests.indexOf(digest))).toEqual([1, 2, 0])
+  })
+
+  test('has the current one as used now, and with its own end, which SESSION_MAX_AGE may not have set', async () => {
+    const { own, current, elapse } = await start({ idleTimeoutMs: given.DAY_MS })
+    elapse(given.DAY_MS - 10 * MINUTE_MS)
+    const endsAt = current.session.expiresAt + MINUTE_MS
+    const session = { ...current.session, expiresAt: endsAt }
+    const [first] = (await own.list({ ...current, session }, 10)).sessions
+    const lastSeenAt = given.STARTED_AT + given.DAY_MS - 5 * MINUTE_MS
+    expect(first).toMatchObject({ endsAt, lastSeenAt })
   })
 
   test('never tells a use before the sign-in or after now, near the absolute end', async () => {
@@ -205,11 +217,12 @@ describe('ending one’s own sessions', () => {
     expect(sessions.revocations.waiting).toBe(1)
   })
 
-  test('a session whose record does not open is left as it is', async () => {
-    const { own, current, alices, overwrite, ends, digests } = await start()
+  test('a session whose record does not open ends with all others alone, because nobody can tell that it may stay', async () => {
+    const { own, current, alices, overwrite, areAlive, digests } = await start()
     await overwrite(alices[0] as Credential, { metadata: Buffer.from('noise') })
     expect(await own.end(current, digests[0] as string)).toBe(false)
-    expect(await own.endOthers(current)).toMatchObject({ count: 2 })
-    expect(ends.map(([digest]) => digest)).not.toContain(digests[0])
+    expect(await areAlive(alices)).toEqual([true, true, true, true])
+    expect(await own.endOthers(current)).toMatchObject({ count: 3 })
+    expect(await areAlive(alices)).toEqual([false, true, false, false])
   })
 })

@@ -1,5 +1,5 @@
 import type { EndReason } from '../../core/end-reason.ts'
-import { AuthError, factsOf, invalidRequest, OutageError } from '../../errors.ts'
+import { factsOf, invalidRequest, OutageError, storeFailureAs } from '../../errors.ts'
 import { json } from '../../http/answers.ts'
 import type { NodeContext } from '../../http/request.ts'
 import type { ListedSession } from '../../session/list-sessions.ts'
@@ -28,6 +28,7 @@ export interface AdminSessions {
 
 const MAX_LISTED = 1000
 const REASON: EndReason = 'operator'
+const unfinished = storeFailureAs('some sessions may not have ended: repeat the request')
 
 export function createAdminSessions(options: AdminSessionsOptions): AdminSessions {
   const { sessions, log, metrics } = options
@@ -63,7 +64,7 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
       }
       log.error(fields, 'sessions could not be ended')
       if (isDeferred) defer()
-      throw unfinished(cause)
+      return unfinished(cause)
     })
     metrics.sessionsEndedByOperator(count)
     const fields = { event: 'sessions_ended', count, tokens_revoked: false, ...about }
@@ -114,19 +115,6 @@ export function createAdminSessions(options: AdminSessionsOptions): AdminSession
       return json(200, { ended: count }, requestId)
     },
   }
-}
-
-function unfinished(cause: unknown): unknown {
-  if (!(cause instanceof AuthError) || cause.code !== 'store_unavailable') return cause
-  return new AuthError(
-    'store_unavailable',
-    'some sessions may not have ended: repeat the request',
-    {
-      cause,
-      facts: cause.facts,
-      isPublic: true,
-    },
-  )
 }
 
 /** Describes a session without anything that grants access. */

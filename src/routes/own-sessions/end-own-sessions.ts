@@ -1,4 +1,4 @@
-import { AuthError } from '../../errors.ts'
+import { AuthError, storeFailureAs } from '../../errors.ts'
 import type { Addresses } from '../../http/addresses.ts'
 import { json, plain, redirect, settingCookies } from '../../http/answers.ts'
 import type { Cookies } from '../../http/cookies.ts'
@@ -24,11 +24,15 @@ export interface EndOwnSessionsOptions {
   readonly findCaller: (c: NodeContext, standIn?: StandIn) => Promise<Caller | Response>
   readonly intent: LogoutIntent
   readonly notices: Notices
-  /** Answers with the list, or with the question before all others end. */
-  readonly showPage: (c: NodeContext, caller: Caller, isQuestion: boolean) => Promise<Response>
+  /** Answers with the list, and asks before all others end where that was wanted. */
+  readonly showPage: (c: NodeContext, caller: Caller, isAsking: boolean) => Promise<Response>
   /** Signs out here, without the provider, and redirects to the signed-out page. */
   readonly signOutHere: (c: NodeContext) => Promise<Response>
 }
+
+const unfinished = storeFailureAs(
+  'We cannot reach all our servers right now, so that some sessions may not have ended. Look at your sessions again in a moment.',
+)
 
 /** Serves `POST BASE_PATH/sessions`, by which people end one of their sessions, or all but the current one. */
 export function createEndOwnSessions(options: EndOwnSessionsOptions) {
@@ -37,7 +41,8 @@ export function createEndOwnSessions(options: EndOwnSessionsOptions) {
   return async function endOwnSessions(c: NodeContext): Promise<Response> {
     const raw = c.env.incoming
     const site = c.get('site')
-    const caller = await options.findCaller(c, { assertion: () => cookies.readOutage(raw, site) })
+    const standIn = { assertion: () => cookies.readOutage(raw, site) }
+    const caller = await options.findCaller(c, standIn).catch(unfinished)
     if (caller instanceof Response) return caller
     const form = isForm(raw) ? new URLSearchParams(await c.req.text()) : undefined
     const token = form?.get('token') ?? undefined
@@ -68,13 +73,7 @@ export function createEndOwnSessions(options: EndOwnSessionsOptions) {
   }
 
   async function endOne(c: NodeContext, caller: Caller, digest: string): Promise<Response> {
-    let isTheirs = false
-    try {
-      isTheirs = await sessions.own.end(caller, digest)
-    } catch (cause) {
-      throw unfinished(cause)
-    }
-    if (isTheirs) return tell(c, caller, 1)
+    if (await sessions.own.end(caller, digest).catch(unfinished)) return tell(c, caller, 1)
     const requestId = requestIdOf(c.env.incoming)
     if (!wantsPage(c)) {
       const body = { error: 'not_found', message: 'You have no such session.' }
@@ -85,12 +84,10 @@ export function createEndOwnSessions(options: EndOwnSessionsOptions) {
   }
 
   async function endOthers(c: NodeContext, caller: Caller): Promise<Response> {
-    const { count, failure } = await sessions.own.endOthers(caller).catch((cause: unknown) => {
-      throw unfinished(cause)
-    })
+    const { count, failure } = await sessions.own.endOthers(caller).catch(unfinished)
     if (failure === undefined) return tell(c, caller, count)
     if (count > 0) report(c, caller, count)
-    throw unfinished(failure)
+    return unfinished(failure)
   }
 
   function tell(c: NodeContext, caller: Caller, count: number): Response {
@@ -117,14 +114,4 @@ export function createEndOwnSessions(options: EndOwnSessionsOptions) {
       'a user ended other sessions of theirs; their tokens were not revoked at the provider',
     )
   }
-}
-
-/** Says that some sessions may go on, which an outage alone leaves open. */
-function unfinished(cause: unknown): unknown {
-  if (!(cause instanceof AuthError) || cause.code !== 'store_unavailable') return cause
-  return new AuthError(
-    'store_unavailable',
-    'We cannot reach all our servers right now, so that some sessions may not have ended. Look at your sessions again in a moment.',
-    { cause, facts: cause.facts, isPublic: true },
-  )
 }

@@ -3,9 +3,9 @@ import { displayName } from '../../core/identity.ts'
 import { isPrefetch } from '../../core/request-class.ts'
 import { scanHeaders } from '../../core/sent-headers.ts'
 import type { Site } from '../../core/site.ts'
-import { AuthError } from '../../errors.ts'
+import { storeFailureAs } from '../../errors.ts'
 import { json, plain } from '../../http/answers.ts'
-import { endOthersPage, type SessionLinks, sessionsPage } from '../../http/pages/sessions-page.ts'
+import { type SessionLinks, sessionsPage } from '../../http/pages/sessions-page.ts'
 import { type NodeContext, requestIdOf } from '../../http/request.ts'
 import type { OwnSession, OwnSessionList } from '../../session/own-sessions.ts'
 import type { Sessions } from '../../session/sessions.ts'
@@ -25,6 +25,10 @@ export interface OwnSessionsOptions
 
 /** Bounds the page; SESSIONS_PER_USER may be 10,000. */
 const MAX_LISTED = 200
+/** Tells a person that the store is away, and that this is not "no session". */
+const unseen = storeFailureAs(
+  'Your sessions cannot be shown right now. This is not your fault, and none of them has ended by it.',
+)
 
 /** Serves `BASE_PATH/sessions`, where people see and end their own sessions, as a page without scripts or as JSON. */
 export function createOwnSessions(options: OwnSessionsOptions) {
@@ -34,23 +38,19 @@ export function createOwnSessions(options: OwnSessionsOptions) {
   const notices = createNotices(options.ring, now)
 
   function linksOf(site: Site, { credential }: Caller): SessionLinks {
-    const own = addresses.sessions(site)
     return {
-      sessions: own,
+      sessions: addresses.sessions(site),
       logout: addresses.logout(site),
       landing: addresses.landing(site),
-      endOthers: `${own}?end=others`,
       token: intent.confirmToken(credential),
     }
   }
 
-  /** Shows the list, or the question before all others end. */
-  async function showPage(c: NodeContext, caller: Caller, isQuestion: boolean): Promise<Response> {
+  /** Shows the list, and asks before all others end where that was wanted. */
+  async function showPage(c: NodeContext, caller: Caller, isAsking: boolean): Promise<Response> {
     const site = c.get('site')
-    const links = linksOf(site, caller)
-    const content = isQuestion
-      ? endOthersPage(links)
-      : sessionsPage({ ...(await pageParts(c, caller)), links, now: now() })
+    const parts = await pageParts(c, caller)
+    const content = sessionsPage({ ...parts, isAsking, links: linksOf(site, caller), now: now() })
     // Chromium asks for every origin of the later redirects in `form-action`.
     const formTargets = [addresses.home(site).origin].filter((origin) => origin !== site.origin)
     const page = { ...content, formTargets }
@@ -75,16 +75,16 @@ export function createOwnSessions(options: OwnSessionsOptions) {
   }
 
   function list(caller: Caller): Promise<OwnSessionList> {
-    return sessions.own.list(caller, MAX_LISTED).catch(explain)
+    return sessions.own.list(caller, MAX_LISTED).catch(unseen)
   }
 
   return {
     async ownSessions(c: NodeContext): Promise<Response> {
       // A browser shows what it has prefetched, and a prefetch does not tell a page from a script.
       if (isPrefetch(scanHeaders(c.env.incoming.rawHeaders))) return plain(503)
-      const caller = await findCaller(c).catch(explain)
+      const caller = await findCaller(c).catch(unseen)
       if (caller instanceof Response) return caller
-      if (wantsPage(c)) return showPage(c, caller, c.req.query('end') === 'others')
+      if (wantsPage(c)) return showPage(c, caller, false)
       const listed = (await list(caller)).sessions.map((each) => describe(each, caller))
       return json(200, { sessions: listed }, requestIdOf(c.env.incoming), VARY)
     },
@@ -103,14 +103,4 @@ function describe(session: OwnSession, caller: Caller) {
     address,
     browser: browserWords(userAgent),
   }
-}
-
-/** Tells a person that the store is away, and that this is not "no session". */
-function explain(cause: unknown): never {
-  if (!(cause instanceof AuthError) || cause.code !== 'store_unavailable') throw cause
-  throw new AuthError(
-    'store_unavailable',
-    'Your sessions cannot be shown right now. This is not your fault, and none of them has ended by it.',
-    { cause, facts: cause.facts, isPublic: true },
-  )
 }

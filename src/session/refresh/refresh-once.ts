@@ -33,7 +33,10 @@ export function createRefreshOnce(options: RefreshOnceOptions): RefreshOnce {
     return session && tokens && sealed.tokens && { session, tokens, sealedTokens: sealed.tokens }
   }
 
-  /** Returns why an order ends this session, which it has missed: only providers end a provider session as a whole. */
+  /**
+   * Returns the likeliest reason of the order that this session has missed, because generations keep none: an operator's
+   * for a user, and the provider's for a provider session.
+   */
   async function reasonOfOrder(
     session: Session,
     { generation = 0 }: Tokens,

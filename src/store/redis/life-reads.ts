@@ -1,4 +1,4 @@
-import { type EndReason, endReasonOf } from '../../core/end-reason.ts'
+import { type EndReason, readEndReason } from '../../core/end-reason.ts'
 import { type KeyPart, recordKey, type SessionLife, type Store } from '../store.ts'
 import type { RedisPortOptions } from './options.ts'
 import { readTextOrNil, readWholeNumber } from './replies.ts'
@@ -24,29 +24,23 @@ export function createLifeReads(options: RedisPortOptions): Store['readLives'] {
     )
     const leftMs = replies.map(readWholeNumber)
     const reasons = await readReasons(digests.filter((_, at) => leftMs[at] === ABSENT))
-    return digests.map((digest, at): SessionLife => {
-      const left = leftMs[at]
-      if (left === undefined || left === ABSENT)
-        return { kind: 'ended', reason: reasons.get(digest) }
+    return leftMs.map((left, at): SessionLife => {
+      if (left === ABSENT) return { kind: 'ended', reason: reasons.get(digests[at] as string) }
       return { kind: 'alive', leftMs: left === ENDLESS ? Number.POSITIVE_INFINITY : left }
     })
   }
 
   /** Reads tombstones after the sessions, because an end puts the one in the place of the other at once. */
-  async function readReasons(gone: readonly string[]) {
-    if (gone.length === 0) return new Map<string, EndReason | undefined>()
+  async function readReasons(
+    gone: readonly string[],
+  ): Promise<ReadonlyMap<string, EndReason | undefined>> {
+    if (gone.length === 0) return new Map()
     const replies = await redis.readEach(
       keysOf(gone, 'tombstone'),
       (client, key) => client.eval(TOMBSTONE, { keys: [key] }),
       readTimeoutMs,
     )
-    const reasons = replies.map(readTextOrNil).map((name) => name ?? undefined)
-    return new Map(
-      gone.map((digest, at) => [
-        digest,
-        reasons[at] === undefined ? undefined : endReasonOf(reasons[at]),
-      ]),
-    )
+    return new Map(gone.map((digest, at) => [digest, reasonIn(replies[at])]))
   }
 
   return async (digests) => {
@@ -56,4 +50,9 @@ export function createLifeReads(options: RedisPortOptions): Store['readLives'] {
     }
     return lives
   }
+}
+
+function reasonIn(reply: unknown): EndReason | undefined {
+  const name = readTextOrNil(reply)
+  return name === null ? undefined : readEndReason(name)
 }
