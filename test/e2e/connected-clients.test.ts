@@ -2,11 +2,13 @@ import { once } from 'node:events'
 import { connect } from 'node:net'
 import { describe, expect, test } from 'vitest'
 import { recordKey } from '../../src/store/store.ts'
-import { runRounds, usersOf } from '../support/ending-rounds.ts'
-import { ENDING_SETTINGS, WAYS } from '../support/ending-ways.ts'
+import { openAtEach, runRounds, usersOf } from '../support/ending-rounds.ts'
+import { ENDING_SETTINGS, signInWithSid, WAYS } from '../support/ending-ways.ts'
+import type { EventClient } from '../support/event-client.ts'
 import { untilWhole } from '../support/fleet-load.ts'
 import { signInAt } from '../support/hybrid-replicas.ts'
 import { untilMetric } from '../support/outage.ts'
+import { until } from '../support/own-lag.ts'
 import { prepared } from '../support/prepared.ts'
 import { startRelyingParty } from '../support/relying-party.ts'
 import { describeWithRedis, HYBRID, PATIENT, startReplicasInProcess } from '../support/replicas.ts'
@@ -23,6 +25,21 @@ describe('pages that are connected, in memory mode', () => {
     const { vestibule, provider: its } = party()
     const world = { all: [vestibule], provider: its }
     expect(await runRounds(1, { world, way })).toHaveLength(1)
+  })
+
+  test('a renewal is told to the page of its session', async () => {
+    const { vestibule, provider: its } = party()
+    const { cookie } = await signInWithSid(its, vestibule, {
+      sub: usersOf(0).user,
+      tokenSeconds: 1,
+    })
+    const [client] = (await openAtEach([vestibule], cookie)) as [EventClient]
+    await until('a renewal', async () => {
+      await vestibule.check({}, { Cookie: cookie })
+      return client.events.length > 0
+    })
+    expect(client.events).toMatchObject([{ name: 'session-renewed' }])
+    client.close()
   })
 })
 
