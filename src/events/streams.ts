@@ -65,7 +65,7 @@ export interface StreamsOptions {
 }
 
 const TICK_MS = 1000
-/** Ticks between two looks at all sessions, and while no messages of other replicas arrive. */
+/** Ticks between two looks at all sessions, and while no messages of other replicas arrive or the last look failed. */
 const LOOK_TICKS = { hearing: 60, deaf: 3 }
 /** Times after which clients come back, spread so that not all come at once. */
 const RETRY = { minMs: 1000, maxMs: 5000 }
@@ -112,8 +112,9 @@ export function createStreams(options: StreamsOptions): Streams {
 
   /** Reads what messages of other replicas would have told. */
   function readMissed(): void {
-    const isHearing = options.isHearing()
-    const isDue = ticks % (isHearing ? LOOK_TICKS.hearing : LOOK_TICKS.deaf) === 0
+    // A look can fail just when messages arrive again, because the breaker may close after that.
+    const isWell = options.isHearing() && !watch.isBehind
+    const isDue = ticks % (isWell ? LOOK_TICKS.hearing : LOOK_TICKS.deaf) === 0
     if (isDue) watch.lookUnlessLooking()
     if (isDue || (broadcasts.isBehind && ticks % LOOK_TICKS.deaf === 0)) void broadcasts.catchUp()
   }

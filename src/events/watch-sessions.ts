@@ -6,6 +6,8 @@ import type { WatchedSession } from './stream.ts'
 
 /** Asks the store about the sessions of all streams. */
 export interface SessionWatch {
+  /** Tells that the store gave no answer the last time, so that ends may wait for the next look. */
+  readonly isBehind: boolean
   /** Asks about all of them, once more where that is already under way. Never rejects. */
   readonly look: () => Promise<void>
   /** Asks about all of them unless that is under way. */
@@ -37,10 +39,11 @@ const TOLERANCE_MS = 1000
 export function watchSessions(options: SessionWatchOptions): SessionWatch {
   const { store, sessions, idleTimeoutMs, now } = options
   const added = new Set<WatchedSession>()
-  let isAskedAgain = false
+  let [isAskedAgain, isBehind] = [false, false]
   const looking = createSingleFlight(async () => {
     do {
       isAskedAgain = false
+      isBehind = false
       await lookAt([...sessions.values()])
     } while (isAskedAgain)
   })
@@ -53,7 +56,10 @@ export function watchSessions(options: SessionWatchOptions): SessionWatch {
       const lives = await store
         .readLives(portion.map(({ digest }) => digest))
         .catch(() => undefined)
-      if (!lives) return
+      if (!lives) {
+        isBehind = true
+        return
+      }
       for (const [which, life] of lives.entries()) note(portion[which], life, askedAtMs)
     }
   }
@@ -72,6 +78,9 @@ export function watchSessions(options: SessionWatchOptions): SessionWatch {
   }
 
   return {
+    get isBehind() {
+      return isBehind
+    },
     look() {
       isAskedAgain = true
       return looking.run()
