@@ -16,7 +16,7 @@ import {
 
 const USAGE = `usage: vestibule broadcast EVENT [JSON] [--user=SUB] [--host=HOST] [--json]
   EVENT         the name of the event: a-z, digits and hyphens, at most 32
-  JSON          its data, null without them; - reads them from the standard input
+  JSON          its data, null without them; a text in its quotation marks: '"At ten"'; - reads them from the standard input
   --user=SUB    only the pages of a user, by the provider's id
   --host=HOST   only the pages of a protected host
 ${ADDRESS_USAGE}

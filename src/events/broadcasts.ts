@@ -47,10 +47,10 @@ export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
   const open = createEntryOpener({ codec, mirror, now, onUnreadable })
   /** Messages that cannot be delivered before the log has been read. */
   const waiting = new Map<EventId, WaitingBroadcast>()
-  /** Identifier up to which all is delivered; `undefined` until the whole log has been read. */
+  /** Identifier up to which all is delivered; `undefined` until the log has been read, earlier again once it was lost. */
   let position: EventId | undefined
   let reading: Promise<void> | undefined
-  let [hasRead, isAskedAgain, isBehind] = [false, false, false]
+  let isBehind = false
 
   function openAll(entries: readonly LoggedEvent[]): MirroredBroadcast[] {
     return entries.flatMap((each) => open(each) ?? [])
@@ -75,29 +75,34 @@ export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
   /** Delivers what was read, and what has waited since before the read and is not in the log any more. */
   function takeRead(found: readonly LoggedEvent[], waited: readonly WaitingBroadcast[]): void {
     const opened = openAll(found)
+    const messages = new Set(waited.map(({ id }) => id))
+    let end = position ?? BEFORE_ALL
     for (const { id } of [...found, ...waited]) {
-      position = later(position ?? BEFORE_ALL, id)
+      end = later(end, id)
       waiting.delete(id)
     }
-    position ??= BEFORE_ALL
     const all = [...opened, ...waited].toSorted((a, b) => (isLater(a.id, b.id) ? 1 : -1))
-    for (const each of all) deliver(each)
-    hasRead = true
+    for (const each of all) {
+      // Ends the first read here, because pages that are open already are to receive what was sent since.
+      if (messages.has(each.id)) position ??= BEFORE_ALL
+      deliver(each)
+    }
+    position = end
     deliverFollowing()
   }
 
   async function readMissed(): Promise<void> {
     try {
+      let isLost: boolean
       do {
-        isAskedAgain = false
         const waited = [...waiting.values()]
-        const from = position
-        const found = await log.readAfter(from ?? BEFORE_ALL)
-        const hasBegunAnew = from !== undefined && position === undefined
+        const from = position ?? BEFORE_ALL
+        const found = await log.readAfter(from)
+        isLost = isLater(from, position ?? BEFORE_ALL)
         // Delivers what the lost log had, and reads the new one.
-        if (hasBegunAnew) for (const each of openAll(found)) deliver(each)
+        if (isLost) for (const each of openAll(found)) deliver(each)
         else takeRead(found, waited)
-      } while (isAskedAgain || waiting.size > 0 || position === undefined)
+      } while (isLost || waiting.size > 0)
       isBehind = false
     } catch {
       isBehind = true
@@ -111,14 +116,13 @@ export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
     return reading
   }
 
+  /** Waits for a read that begins from now on. */
   function catchUp(): Promise<void> {
-    // Asks for a read that begins from now on.
-    isAskedAgain = true
-    return startReading()
+    return reading ? reading.then(startReading) : startReading()
   }
 
   function readAnew(): Promise<void> {
-    position = undefined
+    position &&= BEFORE_ALL
     return catchUp()
   }
 
@@ -132,7 +136,7 @@ export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
       return
     }
     // An identifier of the past on a broadcast that is new tells that the log was lost.
-    if (position !== undefined && !isLater(event.id, position)) position = undefined
+    if (position !== undefined && !isLater(event.id, position)) position = BEFORE_ALL
     void startReading()
   }
 
@@ -159,7 +163,7 @@ export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
     readAnew,
     after: (id) => mirror.after(id),
     get latest() {
-      return hasRead ? mirror.latest : undefined
+      return position === undefined ? undefined : mirror.latest
     },
     get isBehind() {
       return isBehind

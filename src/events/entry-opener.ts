@@ -1,9 +1,9 @@
 import type { EpochMs } from '../core/epoch-ms.ts'
-import type { EventId } from '../core/event-id.ts'
 import { sha256 } from '../crypto/digest.ts'
 import type { LoggedEvent } from '../store/event-log.ts'
 import type { BroadcastCodec } from './broadcast-codec.ts'
 import { isOld, type Mirror, type MirroredBroadcast } from './mirror.ts'
+import { eventBytes } from './sse-text.ts'
 
 export interface EntryOpenerOptions {
   readonly codec: BroadcastCodec
@@ -29,16 +29,17 @@ export function createEntryOpener({
     if (!sent) onUnreadable()
     if (!sent || isOld(sent.sentAt, now())) return undefined
     const { data, ...broadcast } = sent.broadcast
-    return { id, broadcast, bytes: bytesOf(id, broadcast.event, data), sentAt: sent.sentAt, name }
+    return {
+      id,
+      broadcast,
+      bytes: eventBytes(broadcast.event, data, id),
+      sentAt: sent.sentAt,
+      name,
+    }
   }
 }
 
 /** Returns a name by which a broadcast is known again, also under another identifier. */
 function nameOf(sealed: Buffer): string {
   return sha256(sealed.toString('base64url'))
-}
-
-/** Writes an event as in the HTML standard, section 9.2.5; JSON of one line has no line end. */
-function bytesOf(id: EventId, event: string, data: unknown): Uint8Array {
-  return Buffer.from(`event: ${event}\nid: ${id}\ndata: ${JSON.stringify(data)}\n\n`)
 }

@@ -22,11 +22,15 @@ export interface MirroredBroadcast extends HeldBroadcast {
 export interface Mirror {
   has(name: string): boolean
   add(broadcast: MirroredBroadcast): void
-  after(id: EventId): readonly HeldBroadcast[]
+  readonly after: (id: EventId) => readonly HeldBroadcast[]
   /** Identifier of the last one that was ever added. */
   readonly latest: EventId
 }
 
+/** Difference between the clocks of two replicas by which no broadcast is lost. */
+export const MAX_SKEW_MS = 10 * 60 * 1000
+/** Time for which a broadcast is held after it was sent. */
+export const HELD_MS = LOGGED_MS + MAX_SKEW_MS
 /** Bounds the memory of the mirror, as `MAX_LOGGED` bounds the number. */
 const MAX_BYTES = 8 * 1024 * 1024
 
@@ -71,5 +75,5 @@ export function createMirror(now: () => EpochMs): Mirror {
 
 /** Returns whether a broadcast is too old to be delivered or replayed. */
 export function isOld(sentAt: EpochMs, now: EpochMs): boolean {
-  return sentAt <= now - LOGGED_MS
+  return sentAt <= now - HELD_MS
 }

@@ -82,7 +82,7 @@ export function createStreams(options: StreamsOptions): Streams {
     registry,
     onSent: (count) => onSent('broadcast', count),
   })
-  let ticks = 0
+  let [ticks, lookedAtTick] = [0, 0]
   let isDraining = false
   let stopTicking: (() => void) | undefined
 
@@ -112,11 +112,17 @@ export function createStreams(options: StreamsOptions): Streams {
 
   /** Reads what messages of other replicas would have told. */
   function readMissed(): void {
+    // Counts from the last look, so that the first one follows at once when messages cease to arrive.
+    const sinceLook = ticks - lookedAtTick
+    const isLate = sinceLook >= (options.isHearing() ? LOOK_TICKS.hearing : LOOK_TICKS.deaf)
+    const isAgain = ticks % LOOK_TICKS.deaf === 0
     // A look can fail just when messages arrive again, because the breaker may close after that.
-    const isWell = options.isHearing() && !watch.isBehind
-    const isDue = ticks % (isWell ? LOOK_TICKS.hearing : LOOK_TICKS.deaf) === 0
-    if (isDue) watch.lookUnlessLooking()
-    if (isDue || (broadcasts.isBehind && ticks % LOOK_TICKS.deaf === 0)) void broadcasts.catchUp()
+    const isDue = isLate || (watch.isBehind && isAgain)
+    if (isDue) {
+      lookedAtTick = ticks
+      watch.lookUnlessLooking()
+    }
+    if (isDue || (broadcasts.isBehind && isAgain)) void broadcasts.catchUp()
   }
 
   function ofSlot(slot: number): Iterable<Stream> {

@@ -35,8 +35,8 @@ export function createBroadcastWriter(options: BroadcastWriterOptions): Broadcas
   const { streams, isOpen, write } = registry
   const replays = replayBroadcasts({ ...options, isFor })
   let queue: HeldBroadcast[] = []
-  /** Streams that were opened before the log had been read. */
-  const unsettled = new Set<Stream>()
+  /** Whether streams were opened before the log had been read. */
+  let hasUnsettled = false
   let isDelivering = false
 
   async function deliverQueue(): Promise<void> {
@@ -78,33 +78,38 @@ export function createBroadcastWriter(options: BroadcastWriterOptions): Broadcas
   function pass(stream: Stream, held: HeldBroadcast): boolean {
     // Leaves it to the replay, which writes it after all that come before.
     if (stream.isReplaying) return false
-    if (stream.position !== undefined && !isLater(held.id, stream.position)) return false
+    if (!isAfter(held, stream.position)) return false
     stream.position = held.id
     if (!isFor(stream, held) || !isOpen(stream)) return false
     write(stream, held.bytes)
     return true
   }
 
+  /** Asks the mirror about an earlier identifier, because Redis numbers anew after a loss of its data. */
+  function isAfter(held: HeldBroadcast, position: EventId | undefined): boolean {
+    if (position === undefined || isLater(held.id, position)) return true
+    return broadcasts.after(position).includes(held)
+  }
+
   function settle(): void {
     const { latest } = broadcasts
     // Waits for broadcasts under way, which are to reach a stream that was opened before them.
-    if (latest === undefined || isDelivering) return
-    for (const stream of unsettled) {
-      if (!isOpen(stream)) continue
+    if (!hasUnsettled || latest === undefined || isDelivering) return
+    hasUnsettled = false
+    void inTurns(streams.values(), (stream) => {
       if (stream.isReplaying) begin(stream)
       else if (stream.position === undefined) {
         stream.position = latest
         write(stream, positionBytes(latest))
       }
-    }
-    unsettled.clear()
+    })
   }
 
   function begin(stream: Stream): void {
     const { latest } = broadcasts
     if (latest === undefined) {
       stream.isReplaying = stream.position !== undefined
-      unsettled.add(stream)
+      hasUnsettled = true
     } else if (isAhead(stream)) void beginAhead(stream, latest)
     else replays.begin(stream)
   }

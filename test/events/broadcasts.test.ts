@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { isLater } from '../../src/core/event-id.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import { createBroadcastCodec } from '../../src/events/broadcast-codec.ts'
+import { HELD_MS, MAX_SKEW_MS } from '../../src/events/mirror.ts'
 import { LOGGED_MS, MAX_LOGGED } from '../../src/store/event-log.ts'
 import {
   type BroadcastReplica,
@@ -26,7 +27,7 @@ describe('broadcasts', () => {
     for (const { delivered, broadcasts, state } of [a, b]) {
       expect(delivered.map(({ id }) => id)).toEqual(ids)
       expect(Buffer.from(delivered[1]?.bytes ?? []).toString()).toBe(
-        `event: notice\nid: ${ids[1]}\ndata: {"text":"a\\nb\\r\u2028"}\n\n`,
+        `id: ${ids[1]}\nevent: notice\ndata: {"text":"a\\nb\\r\u2028"}\n\n`,
       )
       expect([broadcasts.latest, state.reads]).toEqual([ids[1], 0])
     }
@@ -199,6 +200,45 @@ describe('broadcasts', () => {
     await b.broadcasts.catchUp()
     expect([b.broadcasts.latest, b.data()]).toEqual([a.broadcasts.latest, ['old', 'recent', 'new']])
   })
+
+  test('one that comes before the first read is new to the pages that are open, and what the read brings is not', async () => {
+    const world = startBroadcastWorld()
+    const [a] = await world.addReplicas('a')
+    await a.send('old')
+    const b = world.addReplica()
+    await a.send('new')
+    await a.send('newer')
+    b.lose(1)
+    b.hear()
+    await settle()
+    await b.send('newest')
+    expect([b.data(), dataOf(b.live)]).toEqual([
+      ['old', 'new', 'newer', 'newest'],
+      ['newer', 'newest'],
+    ])
+  })
+
+  test.for([-MAX_SKEW_MS, MAX_SKEW_MS])(
+    'of a replica whose clock is %i ms ahead arrive, and are there for an hour',
+    async (aheadMs) => {
+      const world = startBroadcastWorld()
+      const [a] = await world.addReplicas('a')
+      const other = world.addReplica(aheadMs)
+      await other.broadcasts.catchUp()
+      await other.send(1)
+      a.hear()
+      world.elapse(LOGGED_MS - 1)
+      const c = world.addReplica()
+      await c.broadcasts.catchUp()
+      expect([a, c, other].map(({ broadcasts }) => dataOf(broadcasts.after('0-0')))).toEqual([
+        [1],
+        [1],
+        [1],
+      ])
+      world.elapse(2 * MAX_SKEW_MS + 1)
+      expect([a, c, other].map(({ broadcasts }) => broadcasts.after('0-0'))).toEqual([[], [], []])
+    },
+  )
 })
 
 describe('the held broadcasts', () => {
@@ -223,11 +263,11 @@ describe('the held broadcasts', () => {
     const held = () => a.broadcasts.after('0-0')
     for (let count = 0; count < MAX_LOGGED + 5; count++) await a.send(count)
     expect([held().length, dataOf(held())[0]]).toEqual([MAX_LOGGED, 5])
-    world.elapse(LOGGED_MS / 2)
+    world.elapse(HELD_MS / 2)
     await a.send('late')
-    world.elapse(LOGGED_MS / 2)
+    world.elapse(HELD_MS / 2)
     expect(dataOf(held())).toEqual(['late'])
-    world.elapse(LOGGED_MS)
+    world.elapse(HELD_MS)
     expect([held(), a.broadcasts.latest]).toEqual([[], a.delivered.at(-1)?.id])
     for (let count = 0; count < 9; count++) await a.send('a'.repeat(1024 * 1024))
     expect(held()).toHaveLength(7)
@@ -327,7 +367,7 @@ describe('what does not open', () => {
     await world.write(event.sealed)
     await b.broadcasts.catchUp()
     expect(b.data()).toEqual([1])
-    world.elapse(LOGGED_MS)
+    world.elapse(HELD_MS)
     expect(b.broadcasts.after('0-0')).toEqual([])
     b.broadcasts.receive({ ...event, id: `${world.now()}-0`, previous })
     await world.write(event.sealed)

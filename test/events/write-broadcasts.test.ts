@@ -1,5 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { createMirror } from '../../src/events/mirror.ts'
+import { eventBytes } from '../../src/events/sse-text.ts'
 import { isAddressed, type MadeClient, makeStreams, settle } from '../support/made-streams.ts'
 
 const OTHER = 'other.example.com'
@@ -41,15 +43,41 @@ describe('a broadcast', () => {
   test('that comes with many others is taken at the pace of each reader', async () => {
     const made = makeStreams()
     const [slow, other] = [made.connect({ isReading: false }), made.connect()]
-    const ids = Array.from({ length: 40 }, () => made.broadcast({}, 4096).id)
+    const ids = [made.broadcast().id]
+    await settle()
+    for (let count = 0; count < 40; count++) ids.push(made.broadcast({}, 4096).id)
     await settle(8)
     for (let count = 0; count < 40; count++) ids.push(made.broadcast({}, 4096).id)
     await settle(16)
     expect(other.ids()).toEqual(ids)
-    expect([slow.state(), slow.ids().length]).toEqual(['open', 4])
+    expect([slow.state(), slow.ids().length]).toEqual(['open', 5])
     slow.read(true)
     await settle(16)
     expect(slow.ids()).toEqual(ids)
+  })
+
+  test('reaches streams from before a loss of data at Redis, which numbers anew', async () => {
+    const mirror = createMirror(() => 0)
+    const made = makeStreams({
+      broadcasts: {
+        after: mirror.after,
+        get latest() {
+          return mirror.latest
+        },
+        isBehind: false,
+        catchUp: async () => undefined,
+      },
+    })
+    const clients = [made.connect(), made.connect({ lastEventId: '9-1' })]
+    const ids = ['9-1', '9-2', '3-1', '3-2']
+    for (const id of ids) {
+      const bytes = eventBytes('notice', 1, id)
+      const held = { id, broadcast: { event: 'notice' }, bytes, sentAt: 1, name: id }
+      mirror.add(held)
+      made.streams.deliver(held)
+      await settle()
+    }
+    expect(clients.map((client) => client.ids())).toEqual([ids, ids.slice(1)])
   })
 
   test('more than a reader takes ends its stream', async () => {
@@ -115,6 +143,26 @@ describe('a client that comes back', () => {
     await made.pass(2)
     expect([client.state(), made.closed]).toEqual(['destroyed', ['slow']])
   })
+
+  test('and takes a little from time to time goes on', async () => {
+    const made = makeStreams()
+    for (let count = 0; count < 20; count++) made.hold({}, 4096)
+    const client = made.connect({ lastEventId: '0-0', isReading: false })
+    for (const taken of [8, 12, 16]) {
+      await made.pass(25)
+      client.read()
+      await settle()
+      expect([client.state(), client.ids().length]).toEqual(['open', taken])
+    }
+  })
+
+  test('is cut off by no comment, however much one broadcast holds', async () => {
+    const made = makeStreams()
+    made.hold({}, 70_000)
+    const client = made.connect({ lastEventId: '0-0', isReading: false })
+    await made.pass(16)
+    expect([client.state(), client.comments()]).toEqual(['open', 1])
+  })
 })
 
 describe('before the log has been read', () => {
@@ -137,6 +185,18 @@ describe('before the log has been read', () => {
     expect(client.text().includes('\n\nid: 5-1\n\n')).toBe(lastEventId !== '0-0')
   })
 
+  test('many clients are served in portions once it has been', async () => {
+    const made = makeStreams()
+    made.mirror.isRead = false
+    const clients = Array.from({ length: 120 }, (_, which) => made.connect({ session: `${which}` }))
+    const settled = () => clients.filter(({ text }) => text().includes('id: ')).length
+    made.mirror.isRead = true
+    const passing = made.pass(1)
+    expect(settled()).toBe(50)
+    await passing
+    expect(settled()).toBe(120)
+  })
+
   test('a client also gets what comes between that and the next second', async () => {
     const made = makeStreams()
     made.mirror.isRead = false
@@ -146,6 +206,30 @@ describe('before the log has been read', () => {
     made.broadcast()
     await made.pass(1)
     expect(clients.map(({ ids }) => ids())).toEqual([['5-2'], ['5-1', '5-2']])
+  })
+})
+
+describe('a client that connects before the log has been read', () => {
+  test('and leaves before that too is written nothing more', async () => {
+    const made = makeStreams()
+    made.mirror.isRead = false
+    const client = made.connect()
+    made.leave(client)
+    made.mirror.isRead = true
+    made.connect()
+    await made.pass(1)
+    expect(client.text()).not.toContain('id:')
+  })
+
+  test('and does not read is written nothing more after it was cut off', async () => {
+    const made = makeStreams()
+    made.mirror.isRead = false
+    const client = made.connect({ isReading: false })
+    made.mirror.isRead = true
+    for (let count = 0; count < 40; count++) made.broadcast({}, 4096)
+    await settle()
+    expect([client.state(), made.closed]).toEqual(['destroyed', ['slow']])
+    expect(client.unreadBytes()).toBeLessThan(70 * 1024)
   })
 })
 

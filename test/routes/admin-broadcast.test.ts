@@ -35,6 +35,7 @@ const ofBytes = (bytes: number, letter = 'a'): string => {
   return letters + 'a'.repeat(bytes - 2 - Buffer.byteLength(letters))
 }
 const MAX = 4096
+const deep = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels)
 
 describe('POST /admin/broadcast', () => {
   test.for([
@@ -45,12 +46,10 @@ describe('POST /admin/broadcast', () => {
       data=1&user="alice"&host="app.example.com" data=1&host="app.localhost:8080"
       data=1&host="x.apps.example.com" data="${'a'.repeat(MAX - 2)}"
     `,
+    ['a user as long as may be', { data: 1, user: 'ü'.repeat(512) }],
     ['letters of two bytes, as many as fit', { data: ofBytes(MAX, 'ü') }],
     ['data with a member __proto__', { data: JSON.parse('{"__proto__":{"a":1}}') as unknown }],
-    [
-      'data that are deep',
-      { data: JSON.parse(`${'['.repeat(2048)}${']'.repeat(2048)}`) as unknown },
-    ],
+    ['data that are deep', { data: JSON.parse(deep(2048)) as unknown }],
   ] as const)('%s is sent as it is', async ([, given]) => {
     const started = start()
     const body = { event: 'notice', ...given }
@@ -95,6 +94,15 @@ describe('POST /admin/broadcast', () => {
       /longer than 4096 bytes/,
     ],
     ['letters of two bytes', { event: 'notice', data: ofBytes(MAX + 1, 'ü') }, /longer than 4096/],
+    [
+      'data as deep as a body can be',
+      `{"event":"notice","data":${deep(8150)}}`,
+      /longer than 4096/,
+    ],
+    ...words`1e999 -1e999 [1,{"a":[1e400]}]`.map(
+      (data) => [data, `{"event":"notice","data":${data}}`, /^data has a number/] as const,
+    ),
+    ['a user that is too long', { ...NOTICE, user: `${'ü'.repeat(512)}a` }, USER],
     ['no event', { data: 1 }, NAME],
     ...words`
       \x20 A notIce 1a -a a_b a.b a/b é session- session-ended session-x open error message

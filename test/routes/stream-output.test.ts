@@ -6,7 +6,7 @@ import { Hono } from 'hono'
 import { streamSSE } from 'hono/streaming'
 import { afterEach, expect, test } from 'vitest'
 import type { StreamOutput } from '../../src/events/stream.ts'
-import type { NodeEnv } from '../../src/http/request.ts'
+import type { NodeEnv, Outgoing } from '../../src/http/request.ts'
 import { createPlainServer } from '../../src/listener/limited-server.ts'
 import { createStreamOutput } from '../../src/routes/events/stream-output.ts'
 
@@ -22,13 +22,13 @@ afterEach(async () => {
 /** Starts a server of the listener's own kind, whose limits are as short as Node allows. */
 async function start() {
   const { promise: output, resolve } = Promise.withResolvers<StreamOutput>()
-  const app = new Hono<NodeEnv>().get('/', (c) =>
-    streamSSE(c, async (stream) => {
-      const held = createStreamOutput(stream, c.env.outgoing)
-      resolve(held.output)
-      await held.ended
-    }),
-  )
+  const { promise: outgoing, resolve: begin } = Promise.withResolvers<Outgoing>()
+  const app = new Hono<NodeEnv>().get('/', (c) => {
+    const held = createStreamOutput(c.env.outgoing)
+    begin(c.env.outgoing)
+    resolve(held.output)
+    return streamSSE(c, held.hold)
+  })
   const answer = getRequestListener(app.fetch, { autoCleanupIncoming: false })
   const reports = { onUnwritten: () => undefined, onRefused: () => undefined }
   const { server } = createPlainServer(
@@ -43,7 +43,7 @@ async function start() {
     http.closeAllConnections()
     return new Promise((closed) => server.close(closed))
   })
-  return { output, port: (server.address() as AddressInfo).port }
+  return { output, outgoing, port: (server.address() as AddressInfo).port }
 }
 
 /** Opens a stream and stops reading after its head. */
@@ -98,6 +98,22 @@ test('a reader that leaves during a replay does not keep it waiting', async () =
   const reading = output.whenRead()
   message.destroy()
   await expect(reading).resolves.toBeUndefined()
+})
+
+test.for(['reads on', 'leaves'])('a reader that %s ends each wait for it', async (then) => {
+  const { output: made, outgoing: writing, port } = await start()
+  const message = await open(port)
+  const [output, outgoing] = await Promise.all([made, writing])
+  output.write(new Uint8Array(MUCH_BYTES))
+  await expect.poll(() => outgoing.writableNeedDrain).toBe(true)
+  const listening = () => outgoing.listenerCount('close') + outgoing.listenerCount('drain')
+  const before = listening()
+  const reading = Promise.all([output.whenRead(), output.whenRead()])
+  await expect.poll(listening).toBe(before + 4)
+  if (then === 'leaves') message.destroy()
+  else message.resume()
+  await reading
+  expect(listening()).toBeLessThanOrEqual(before)
 })
 
 test('a stream outlives the limits of the server, at which other connections end', async () => {

@@ -34,10 +34,13 @@ export const startBroadcastWorld = () => {
   let log = createMemoryEventLog(now)
   const inboxes: PublishedEvent[][] = []
 
-  const addReplica = (ring = RING) => {
+  /** Adds a replica, whose clock may be ahead of the others'. */
+  const addReplica = (aheadMs = 0) => {
     const inbox: PublishedEvent[] = []
     inboxes.push(inbox)
     const delivered: HeldBroadcast[] = []
+    /** Those that also reach streams that were opened before the first read. */
+    const live: HeldBroadcast[] = []
     const state = { isReadable: true, losesAnswers: false, reads: 0, unreadable: 0 }
     let gate: PromiseWithResolvers<void> | undefined
     const port: EventLog = {
@@ -58,14 +61,18 @@ export const startBroadcastWorld = () => {
     }
     const broadcasts = createBroadcasts({
       log: port,
-      codec: createBroadcastCodec(ring, KEY_PREFIX),
-      now,
-      onBroadcast: (held) => void delivered.push(held),
+      codec: createBroadcastCodec(RING, KEY_PREFIX),
+      now: () => nowMs + aheadMs,
+      onBroadcast(held) {
+        delivered.push(held)
+        if (broadcasts.latest !== undefined) live.push(held)
+      },
       onUnreadable: () => void state.unreadable++,
     })
     return {
       broadcasts,
       delivered,
+      live,
       inbox,
       state,
       data: () => dataOf(delivered),

@@ -18,14 +18,14 @@ export interface AdminOptions
     AdminSessionsOptions,
     AdminDeniedTokensOptions,
     AdminBroadcastOptions {
-  /** `ADMIN_TOKEN`; without it every path of `/admin` answers 404. */
+  /** `ADMIN_TOKEN`; without it every path that `BROADCAST_TOKEN` does not open answers 404. */
   readonly token: string | undefined
   readonly metrics: AdminSessionsOptions['metrics'] & AdminBroadcastOptions['metrics']
   /** `BROADCAST_TOKEN`, which opens `/admin/broadcast` alone. */
   readonly broadcastToken: string | undefined
 }
 
-/** Serves `/admin` on the internal listener, for operators with `ADMIN_TOKEN`. */
+/** Serves `/admin` on the internal listener, for operators, and for apps that send broadcasts. */
 export interface Admin extends AdminCache, AdminSessions, AdminDeniedTokens, AdminBroadcast {
   /** Returns the refusal of a request, or `undefined` for an operator. */
   readonly guard: (c: NodeContext) => Response | undefined

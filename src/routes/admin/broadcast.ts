@@ -23,6 +23,8 @@ export interface AdminBroadcast {
 }
 
 const MAX_DATA_BYTES = 4096
+/** Bounds what each replica keeps of a broadcast; OpenID Connect allows a subject 255 characters. */
+const MAX_USER_BYTES = 1024
 const MEMBERS = ['event', 'data', 'user', 'host']
 
 /** Serves `POST /admin/broadcast`. */
@@ -78,6 +80,8 @@ function readMembers(body: unknown): Readonly<Record<string, unknown>> {
     throw invalidRequest('data is missing; it may be any JSON value, also null.')
   if (bytesOf(body['data']) > MAX_DATA_BYTES)
     throw invalidRequest(`data is longer than ${MAX_DATA_BYTES} bytes as JSON.`)
+  // Follows the length, because a replacer needs more of the stack for each level.
+  JSON.stringify(body['data'], refuseInfinity)
   return body
 }
 
@@ -89,13 +93,22 @@ function nameOf(given: unknown): string {
 }
 
 function userOf(given: unknown): string {
-  if (typeof given === 'string' && given !== '') return given
-  throw invalidRequest('user must be the subject of a user; without it, all are meant.')
+  const isSubject = typeof given === 'string' && given !== ''
+  if (isSubject && Buffer.byteLength(given) <= MAX_USER_BYTES) return given
+  throw invalidRequest(
+    `user must be the subject of a user, of at most ${MAX_USER_BYTES} bytes; without it, all are meant.`,
+  )
 }
 
 /** Returns the length that the data have in the stream. */
 function bytesOf(data: unknown): number {
   return Buffer.byteLength(JSON.stringify(data))
+}
+
+/** Refuses a number such as 1e999, which would arrive as `null`. */
+function refuseInfinity(_name: string, value: unknown): unknown {
+  if (value !== Infinity && value !== -Infinity) return value
+  throw invalidRequest('data has a number that is too large.')
 }
 
 function unsent(cause: unknown): unknown {

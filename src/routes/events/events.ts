@@ -62,22 +62,17 @@ export function createEvents(options: EventsOptions) {
 
   function openStream(c: NodeContext, wanted: Omit<OpenStreamOptions, 'output'>): Response {
     const { outgoing } = c.env
-    let isOpen = false
-    // Hono calls this before it returns, so nothing comes between finding the session and opening the stream.
-    const response = streamSSE(c, async (stream) => {
-      // A client that left while its session was looked up has closed for good, and nothing would ever close its stream.
-      isOpen = outgoing.destroyed
-      if (isOpen) return
-      const { output, ended } = createStreamOutput(stream, outgoing)
-      isOpen = streams.open({ ...wanted, output })
-      if (!isOpen) return
-      outgoing.once('close', () => {
-        streams.forget(output)
-        output.end()
-      })
-      await ended
+    const { output, hold } = createStreamOutput(outgoing)
+    // Passes no function of this scope, which would keep the claims of the session as long as the stream.
+    const response = streamSSE(c, hold)
+    if (!streams.open({ ...wanted, output })) {
+      output.end()
+      throw tooMany()
+    }
+    outgoing.once('close', () => {
+      streams.forget(output)
+      output.end()
     })
-    if (!isOpen) throw tooMany()
     forgetHeaders(c.env.incoming)
     for (const [name, value] of HEADERS) response.headers.set(name, value)
     return response

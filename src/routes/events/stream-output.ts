@@ -2,23 +2,28 @@ import type { StreamingApi } from 'hono/utils/stream'
 import type { StreamOutput } from '../../events/stream.ts'
 import type { Outgoing } from '../../http/request.ts'
 
-/** Output over Hono's stream, and the promise with which Hono's helper ends the answer. */
+/** Output over Hono's stream, and the function that Hono's helper takes. */
 export interface HeldOutput {
   readonly output: StreamOutput
-  readonly ended: Promise<void>
+  /** Writes to Hono's stream from now on; resolves when the output ends, by which Hono ends the answer. */
+  readonly hold: (stream: StreamingApi) => Promise<void>
 }
 
 /** Creates the writing side of a stream. Unread is what waits in Hono's stream, and what Node could not send yet. */
-export function createStreamOutput(stream: StreamingApi, outgoing: Outgoing): HeldOutput {
+export function createStreamOutput(outgoing: Outgoing): HeldOutput {
   const { promise: ended, resolve: end } = Promise.withResolvers<void>()
+  let stream: StreamingApi | undefined
   let waitingBytes = 0
-  let lastWrite: Promise<unknown> = Promise.resolve()
+  let lastWrite: Promise<void> | undefined
   return {
-    ended,
+    hold(held) {
+      stream = held
+      return ended
+    },
     output: {
       write(bytes) {
         waitingBytes += bytes.length
-        lastWrite = stream.write(bytes).then(() => {
+        lastWrite = stream?.write(bytes).then(() => {
           waitingBytes -= bytes.length
         })
       },
@@ -31,6 +36,7 @@ export function createStreamOutput(stream: StreamingApi, outgoing: Outgoing): He
         const { promise, resolve } = Promise.withResolvers<void>()
         outgoing.once('drain', resolve).once('close', resolve)
         await promise
+        outgoing.off('drain', resolve).off('close', resolve)
       },
       end,
       destroy: () => void outgoing.destroy(),

@@ -8,6 +8,8 @@ import { APPEND_EVENT, READ_EVENTS } from './scripts.ts'
 
 /** Bounds a reply to some hundred kilobytes, because each delays the replies behind it. */
 const READ_AT_ONCE = 100
+/** Length above which a text is no sealed broadcast; the longest that an operator can send has 14 KiB. */
+const MAX_TEXT_LENGTH = 16 * 1024
 /** Identifiers that the script replaces; no other part of a message looks like them. */
 const [ID, PREVIOUS] = ['<id>', '<previous>']
 /** Largest identifier that `isEventId` accepts. */
@@ -18,8 +20,12 @@ export function createRedisEventLog(options: RedisPortOptions): EventLog {
   const { redis, prefix, channel, readTimeoutMs, writeTimeoutMs } = options
   const key = `${prefix}{events}`
 
-  async function readPage(from: EventId): Promise<readonly LoggedEvent[]> {
-    const call = { keys: [key], arguments: [from, LAST_ID, String(READ_AT_ONCE)] }
+  /** Reads the latest entries up to `to`, latest first. */
+  async function readPage(to: EventId, from: EventId): Promise<readonly LoggedEvent[]> {
+    const call = {
+      keys: [key],
+      arguments: [to, from, String(READ_AT_ONCE), String(MAX_TEXT_LENGTH)],
+    }
     const read = redis.read(key, (client) => client.eval(READ_EVENTS, call), readTimeoutMs)
     const texts = readTexts(await read)
     return texts.flatMap((id, at) =>
@@ -57,14 +63,17 @@ export function createRedisEventLog(options: RedisPortOptions): EventLog {
     },
 
     async readAfter(id) {
-      const found: LoggedEvent[] = []
-      let last = id
-      for (;;) {
-        const page = await readPage(following(last))
-        found.push(...page)
-        last = page.at(-1)?.id ?? last
-        if (page.length < READ_AT_ONCE) return found
+      const latestFirst: LoggedEvent[] = []
+      let to = LAST_ID
+      // Begins with the latest, because others may have written any number of entries (threat A91).
+      while (latestFirst.length < MAX_LOGGED) {
+        const page = await readPage(to, following(id))
+        latestFirst.push(...page)
+        const last = page.at(-1)
+        if (!last || page.length < READ_AT_ONCE) break
+        to = preceding(last.id)
       }
+      return latestFirst.toReversed()
     },
   }
 }
@@ -73,6 +82,12 @@ export function createRedisEventLog(options: RedisPortOptions): EventLog {
 function following(id: EventId): EventId {
   const [ms = 0, number = 0] = id.split('-').map(Number)
   return `${ms}-${number + 1}`
+}
+
+/** Returns the largest identifier before this one; one without a number stands for the largest of its millisecond. */
+function preceding(id: EventId): string {
+  const [ms = 0, number = 0] = id.split('-').map(Number)
+  return number > 0 ? `${ms}-${number - 1}` : String(ms - 1)
 }
 
 function bytesOf(text = ''): Buffer {

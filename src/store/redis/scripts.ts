@@ -148,14 +148,19 @@ return 1`
 /**
  * KEYS events · ARGV sealed ttlMs channel head middle tail maxEntries floorMs floorNumber. Appends an entry after the floor,
  * removes what is too old or too much (XTRIM by age needs Redis 6.2), and publishes both identifiers between the parts of the
- * message. Deletes nothing of its own before it writes, because a full Redis would take the entry then (fault F06).
+ * message. Deletes first only what is not ours, because a full Redis would take an entry after that (fault F06).
  */
 export const APPEND_EVENT = `${NOW}
 local kind = redis.call('TYPE', KEYS[1]).ok
-if kind ~= 'stream' and kind ~= 'none' then redis.call('DEL', KEYS[1]) end
-local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
+local last = kind == 'stream' and redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
 local previous = last and last[1] or '0-0'
 local ms, number = string.match(previous, '^(%d+)-(%d+)$')
+-- Numbering cannot go on from an identifier that no version writes (threat A91).
+local isForeign = kind ~= 'stream' and kind ~= 'none' or #ms > 15 or #number > 15
+if isForeign then
+  redis.call('DEL', KEYS[1])
+  previous, ms, number = '0-0', '0', '0'
+end
 local floorMs, floorNumber = tonumber(ARGV[8]), tonumber(ARGV[9])
 local lastMs, lastNumber = tonumber(ms), tonumber(number)
 local isBehind = lastMs < floorMs or lastMs == floorMs and lastNumber < floorNumber
@@ -169,12 +174,16 @@ redis.call('PEXPIRE', KEYS[1], ARGV[2])
 redis.call('PUBLISH', ARGV[3], ARGV[4] .. id .. ARGV[5] .. previous .. ARGV[6])
 return {id, previous}`
 
-/** KEYS events · ARGV from to count. Returns identifiers and sealed broadcasts in turn; empty for what is no broadcast. */
+/**
+ * KEYS events · ARGV to from count maxLength. Returns identifiers and sealed broadcasts in turn, latest first; an empty text
+ * for what is no broadcast, also because of its length (threat A91).
+ */
 export const READ_EVENTS = `
 if redis.call('TYPE', KEYS[1]).ok ~= 'stream' then return {} end
 local found = {}
-for _, entry in ipairs(redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])) do
+for _, entry in ipairs(redis.call('XREVRANGE', KEYS[1], ARGV[1], ARGV[2], 'COUNT', ARGV[3])) do
+  local name, text = entry[2][1], entry[2][2]
   found[#found + 1] = entry[1]
-  found[#found + 1] = entry[2][1] == 'e' and entry[2][2] or ''
+  found[#found + 1] = name == 'e' and #text <= tonumber(ARGV[4]) and text or ''
 end
 return found`

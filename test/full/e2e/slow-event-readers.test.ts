@@ -109,7 +109,7 @@ describeWithRedis('event streams of slow and restless readers', () => {
     await until('what came meanwhile', () => heard.events.length === 10)
     reader.resume()
     const last = heard.events.at(-1)?.id
-    // Where the system has kept the whole log for it, it rests while live events come, and may be closed as slow.
+    // It rests while live events come where the system has kept the whole log for it, and may then be closed as slow.
     await until('the whole log', () => reader.lastEventId() === last || !reader.isOpen())
     const headers = { 'Last-Event-ID': reader.lastEventId() }
     using rest = await openEvents({ origin, cookie: cookies[0], headers })
