@@ -138,9 +138,9 @@ describe('a session', () => {
     else made.lives.set('a', { kind: 'ended', reason: 'operator' })
     await made.pass(1)
     expect([client.told(), made.asked.length]).toEqual([told, 2])
-    // Asks again until the store answers, of all sessions as well.
+    // Asks again, not at once, until the store answers.
     await made.pass(2)
-    expect(made.asked.length).toBe(found === 'away' ? 3 : 2)
+    expect(made.asked.length).toBe(2)
     made.set({ isAway: false })
     await made.pass(1)
     expect(client.told()).toEqual(found === 'away' ? ['session-ended operator'] : told)
@@ -253,6 +253,24 @@ describe('a session', () => {
     made.connect({ session: 'b' })
     await made.pass(3)
     expect(client.told()).toEqual(['session-ended operator'])
+  })
+
+  test('is looked up every three seconds after a look that failed, until one succeeds', async () => {
+    const made = makeStreams()
+    const { told } = made.connect()
+    await made.pass(1)
+    made.set({ isAway: true })
+    await made.streams.look()
+    made.set({ isAway: false })
+    made.asked.length = 0
+    await made.pass(58)
+    expect(made.asked).toEqual([['a']])
+    made.set({ isAway: true })
+    await made.streams.look()
+    made.set({ isAway: false })
+    made.lives.set('a', { kind: 'ended', reason: 'signed-out' })
+    await made.pass(3)
+    expect(told()).toEqual(['session-ended signed-out'])
   })
 
   test('is looked up once more after a look that was under way', async () => {
