@@ -10,7 +10,7 @@ import type { Log } from '../telemetry/log.ts'
 import type { PublicRoutesOptions } from './public-routes.ts'
 
 /** Makes the two routes of a sign-in, which share its transactions. */
-export function composeSignInRoutes(options: Omit<PublicRoutesOptions, 'streams'>) {
+export function composeSignInRoutes(options: PublicRoutesOptions) {
   const { config, log, metrics, now, ring, state, oidc, web } = options
   const { settings } = config
   const { sessions } = options.sessions

@@ -22,7 +22,7 @@ export interface MirroredBroadcast extends HeldBroadcast {
 export interface Mirror {
   has(name: string): boolean
   add(broadcast: MirroredBroadcast): void
-  after(id: EventId): readonly HeldBroadcast[]
+  readonly after: (id: EventId) => readonly HeldBroadcast[]
   /** Identifier of the last one that was ever added. */
   readonly latest: EventId
 }

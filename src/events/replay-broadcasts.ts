@@ -8,7 +8,7 @@ import type { StreamRegistry } from './stream-registry.ts'
 export interface Replays {
   /** Writes all that comes after the stream's position. Until then new broadcasts are left to it. */
   readonly begin: (stream: Stream) => void
-  /** Cuts off readers that have taken nothing for too long; called once a second. */
+  /** Cuts off readers that take too long over what was written; called once a second. */
   readonly closeStalled: () => void
 }
 
@@ -23,7 +23,7 @@ export interface ReplayOptions {
 const MAX_UNREAD_BYTES = 16 * 1024
 /** Bounds the broadcasts that a slow reader keeps in memory after the mirror has forgotten them. */
 const AT_ONCE = 16
-/** Seconds after which a reader that takes nothing is cut off. */
+/** Seconds that a reader has to take what is unread. */
 const STALLED_SECONDS = 30
 
 export function replayBroadcasts({ broadcasts, registry, isFor, onSent }: ReplayOptions): Replays {

@@ -6,7 +6,7 @@ export interface StreamOutput {
   /** Writes without waiting; what the reader has not taken counts as unread. */
   write(bytes: Uint8Array): void
   readonly unreadBytes: number
-  /** Resolves when the reader has taken all, by which a replay is paced. */
+  /** Resolves when the reader takes more, or has left; paces a replay. */
   whenRead(): Promise<void>
   /** Ends the answer after what was written. */
   end(): void

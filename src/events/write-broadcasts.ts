@@ -19,7 +19,7 @@ export interface BroadcastWriter {
 }
 
 export interface BroadcastWriterOptions {
-  readonly broadcasts: Pick<Broadcasts, 'after' | 'latest'>
+  readonly broadcasts: Pick<Broadcasts, 'after' | 'latest' | 'catchUp' | 'isBehind'>
   readonly registry: Pick<StreamRegistry, 'streams' | 'isOpen' | 'write' | 'cutOff'>
   readonly onSent: (count: number) => void
 }
@@ -97,7 +97,7 @@ export function createBroadcastWriter(options: BroadcastWriterOptions): Broadcas
     if (!hasUnsettled || latest === undefined || isDelivering) return
     hasUnsettled = false
     void inTurns(streams.values(), (stream) => {
-      if (stream.isReplaying) replays.begin(stream)
+      if (stream.isReplaying) begin(stream)
       else if (stream.position === undefined) {
         stream.position = latest
         write(stream, positionBytes(latest))
@@ -105,14 +105,36 @@ export function createBroadcastWriter(options: BroadcastWriterOptions): Broadcas
     })
   }
 
+  function begin(stream: Stream): void {
+    const { latest } = broadcasts
+    if (latest === undefined) {
+      stream.isReplaying = stream.position !== undefined
+      hasUnsettled = true
+    } else if (isAhead(stream)) void beginAhead(stream, latest)
+    else replays.begin(stream)
+  }
+
+  /** Returns whether a client names an identifier that is later than all this replica knows. */
+  function isAhead({ position }: Stream): boolean {
+    const { latest } = broadcasts
+    if (position === undefined || latest === undefined || !isLater(position, latest)) return false
+    return broadcasts.after(position).length === 0
+  }
+
+  /** Reads the log for it, and begins at `latest` where the log lacks it, because the stream would stay silent otherwise. */
+  async function beginAhead(stream: Stream, latest: EventId): Promise<void> {
+    stream.isReplaying = true
+    await broadcasts.catchUp()
+    if (!isOpen(stream)) return
+    if (isAhead(stream) && !broadcasts.isBehind) {
+      stream.position = latest
+      write(stream, positionBytes(latest))
+    }
+    replays.begin(stream)
+  }
+
   return {
-    begin(stream) {
-      if (broadcasts.latest !== undefined) replays.begin(stream)
-      else {
-        stream.isReplaying = stream.position !== undefined
-        hasUnsettled = true
-      }
-    },
+    begin,
     deliver(held) {
       // Passes over what the first read of the log brings, because a stream without a position begins after it.
       if (broadcasts.latest === undefined) return

@@ -1,5 +1,6 @@
 import { afterEach, expect, test } from 'vitest'
 import { openEvents, publicOrigin, untilEvents } from '../support/event-client.ts'
+import { SUBSCRIBER } from '../support/hybrid-replicas.ts'
 import { prepared } from '../support/prepared.ts'
 import { describeWithRedis, HYBRID, PATIENT, startReplicasInProcess } from '../support/replicas.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
@@ -66,6 +67,21 @@ describeWithRedis('broadcasts over replicas', () => {
     expect(await world.received(6)).toEqual([
       [1, 2, 3, 4, 5, 6],
       [1, 2, 3, 4, 5, 6],
+    ])
+  })
+
+  test('one that no subscriber heard reaches all pages when they hear again', async () => {
+    using world = await openPages()
+    await send(world.one, 'before')
+    await world.received('before')
+    const { cut, muffle } = fleet().network
+    const flow = muffle(SUBSCRIBER)
+    await send(world.one, 'unheard')
+    cut()
+    flow()
+    expect(await world.received('unheard')).toEqual([
+      ['before', 'unheard'],
+      ['before', 'unheard'],
     ])
   })
 

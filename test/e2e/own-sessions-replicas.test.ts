@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import { openEvents, publicOrigin } from '../support/event-client.ts'
 import { move, signInAt } from '../support/hybrid-replicas.ts'
 import { expectComeAgain, expectStatus, script } from '../support/outage.ts'
 import { until } from '../support/own-lag.ts'
@@ -75,11 +76,13 @@ describeWithRedis('one’s own sessions at two replicas', () => {
       ])
     })
 
-    test('the latest use is what Redis knows, and reading it uses no session but one’s own', async () => {
+    test('the latest use is what Redis knows, which is neither a stream nor reading it from another session', async () => {
       const [one, other] = two()
-      await signInAt(other, 'bob')
+      const { cookie } = await signInAt(other, 'bob')
       const { browser } = await signInAt(one, 'bob')
       await elapse(100)
+      using stream = await openEvents({ origin: publicOrigin(other), cookie })
+      expect(stream.status).toBe(200)
       for (const round of [1, 2]) {
         const [own, idle] = (await list(browser)) as [Listed, Listed]
         expect(unusedSeconds(own), `round ${round}`).toBeLessThan(100)
@@ -124,6 +127,17 @@ describeWithRedis('one’s own sessions at two replicas', () => {
         200,
         { sub: 'dora', expires_in: IDLE_SECONDS },
       ])
+      // A stream is for whom a replica knows, and by a cookie alone the other one knows nobody.
+      for (const [known, status] of [
+        [headers.Cookie, 200],
+        [cookie, 503],
+      ] as const) {
+        using stream = await openEvents({ origin: publicOrigin(other), cookie: known })
+        expect([stream.status, stream.headers['retry-after'] !== undefined]).toEqual([
+          status,
+          status === 503,
+        ])
+      }
       await fleet().network.accept()
       await until('Redis is back', async () => (await browser.get(SESSIONS)).status === 200)
       expect(await list(browser)).toHaveLength(2)

@@ -95,7 +95,7 @@ test('the page tells the same in words, with a form for each', async () => {
   const { status, headers, body } = await here.get(SESSIONS)
   expect([status, headers['vary']]).toEqual([200, 'Accept, Cookie'])
   expect(body.match(/<h3>Firefox on Windows<\/h3>/g)).toHaveLength(2)
-  for (const text of ['203.0.113.7', 'just now', `value="${id}"`, `href="${SESSIONS}?end=others"`])
+  for (const text of ['203.0.113.7', 'just now', `value="${id}"`, 'name="others" value="all"'])
     expect(body).toContain(text)
   expect(body).not.toMatch(/<script|Last seen/)
 })
@@ -178,9 +178,13 @@ test('one session ends by its button, with a notice that no link can make up', a
 test('all others end behind one question; sessions of other users do not', async () => {
   const { here, elsewhere } = await signInTwice('others')
   const bystander = await signIn('bystander')
-  const question = await here.get(`${SESSIONS}?end=others`)
+  const { body } = await here.get(SESSIONS)
+  const form = parseForm(
+    body.slice(body.indexOf('<details>'), body.indexOf('</details>')),
+    SESSIONS,
+  )
   expect(await userOf(elsewhere)).toBe('others')
-  const page = await here.submit(question)
+  const page = await here.follow(await here.post(SESSIONS, form?.hidden ?? {}))
   expect(page.body).toContain('One session has ended.')
   expect(page.body).toContain('You are not signed in anywhere else.')
   expect([await userOf(elsewhere), await userOf(here), await userOf(bystander)]).toEqual([
@@ -272,6 +276,7 @@ test.for<[string, VisitHeaders]>([
     })
     expect([page.status, page.location, page.setCookies]).toEqual([200, undefined, []])
     expect(page.body).toContain(`action="${SESSIONS}"`)
+    expect(page.body.includes('<details open>')).toBe(body.startsWith('others'))
     const script = await postJson(here, body, headers)
     expect([script.status, script.body]).toEqual([
       403,
@@ -305,7 +310,7 @@ test('A67: the token of the page counts for its own session alone', async () => 
 test.for<[string, (browser: Visitor) => Promise<Visit>]>([
   ['HEAD', (browser) => browser.request('HEAD', SESSIONS)],
   ['a prefetch', (browser) => browser.get(SESSIONS, { headers: { 'Sec-Purpose': 'prefetch' } })],
-  ['GET', (browser) => browser.get(`${SESSIONS}?others=all&end=others`)],
+  ['GET', (browser) => browser.get(`${SESSIONS}?others=all`)],
   [
     'a POST that is a prefetch',
     (browser) =>

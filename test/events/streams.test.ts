@@ -4,12 +4,18 @@ import { makeStreams, settle } from '../support/made-streams.ts'
 const HOUR_MS = 60 * 60 * 1000
 
 describe('a stream', () => {
-  test('begins with the time of a reconnect and the position, without an event', () => {
-    const made = makeStreams()
-    made.hold()
-    const { text } = made.connect()
-    expect(text()).toMatch(/^retry: \d+\nid: 5-1\nsession: \S+\n\n$/)
-  })
+  test.for([
+    [undefined, '5-1'],
+    ['0-0', '0-0'],
+  ])(
+    'from %s begins with the time of a reconnect and the position %s alone',
+    ([from, position]) => {
+      const made = makeStreams()
+      made.hold()
+      const { text } = made.connect(from === undefined ? {} : { lastEventId: from })
+      expect(text()).toMatch(new RegExp(`^retry: \\d+\\nid: ${position}\\nsession: \\S+\\n\\n$`))
+    },
+  )
 
   test('tells the end of its session with the reason, and ends', () => {
     const made = makeStreams()
@@ -33,6 +39,7 @@ describe('a stream', () => {
     made.streams.renew('a')
     made.streams.renew('unknown')
     expect(told()).toEqual(['session-renewed 3600'])
+    expect(made.sent['session-renewed']).toBe(1)
   })
 
   test('of a session that is refused from now on ends, and no other', async () => {
@@ -115,10 +122,10 @@ describe('a session', () => {
   })
 
   test.for([
-    ['was used elsewhere goes on and is told its end', 'alive', ['session-renewed 60'], 2],
-    ['was not used has expired', 'ended', ['session-ended expired'], 2],
-    ['has a tombstone ends with its reason', 'operator', ['session-ended operator'], 2],
-    ['cannot be looked up goes on', 'away', [], 2],
+    ['was used elsewhere goes on and is told its end', 'alive', ['session-renewed 60']],
+    ['was not used has expired', 'ended', ['session-ended expired']],
+    ['has a tombstone ends with its reason', 'operator', ['session-ended operator']],
+    ['cannot be looked up goes on', 'away', []],
   ] as const)('whose end by idleness has come and that %s', async ([, found, told]) => {
     const made = makeStreams({ idleTimeoutMs: 10_000 })
     made.lives.set('a', { kind: 'alive', leftMs: 20_000 })
@@ -131,9 +138,11 @@ describe('a session', () => {
     else made.lives.set('a', { kind: 'ended', reason: 'operator' })
     await made.pass(1)
     expect([client.told(), made.asked.length]).toEqual([told, 2])
-    // Asks again until the store answers.
+    // Asks again, not at once, until the store answers.
+    await made.pass(2)
+    expect(made.asked.length).toBe(2)
     made.set({ isAway: false })
-    await made.pass(3)
+    await made.pass(1)
     expect(client.told()).toEqual(found === 'away' ? ['session-ended operator'] : told)
   })
 
@@ -157,6 +166,55 @@ describe('a session', () => {
     await made.pass(seconds - 1)
     expect(made.asked).toEqual([['a', 'b']])
     expect(made.mirror.reads).toBe(1)
+  })
+
+  test('is not looked up earlier where broadcasts may wait, which are read after three seconds', async () => {
+    const made = makeStreams()
+    made.connect()
+    await made.pass(2)
+    made.mirror.isBehind = true
+    expect(made.mirror.reads).toBe(0)
+    await made.pass(1)
+    expect([made.mirror.reads, made.asked.length]).toEqual([1, 1])
+  })
+
+  test('has one end, although two readings of it differ by less than a second', async () => {
+    const made = makeStreams({ idleTimeoutMs: 10_000 })
+    const { told } = made.connect()
+    for (const leftMs of [10_000, 10_900, 25_000]) {
+      expect(told()).toEqual([])
+      made.lives.set('a', { kind: 'alive', leftMs })
+      await made.streams.look()
+    }
+    expect(told()).toEqual(['session-renewed 25'])
+  })
+
+  test('whose pages have gone during a look is not told to its next pages', async () => {
+    const reading = Promise.withResolvers<void>()
+    let leftMs = 10_000
+    const readLives = async () => {
+      if (leftMs > 10_000) await reading.promise
+      return [{ kind: 'alive', leftMs } as const]
+    }
+    const made = makeStreams({ idleTimeoutMs: 10_000, store: { readLives } })
+    const client = made.connect()
+    await made.streams.look()
+    leftMs = 60_000
+    const look = made.streams.look()
+    made.leave(client)
+    const next = made.connect()
+    reading.resolve()
+    await look
+    expect(next.told()).toEqual([])
+  })
+
+  test('is kept without its claims', async () => {
+    const made = makeStreams()
+    made.connect()
+    const kept: unknown[] = []
+    made.streams.review((_, { identity }) => void kept.push(identity.claims))
+    await settle()
+    expect(kept).toEqual([{}])
   })
 
   test('is looked up in the second in which messages cease to arrive, then every three', async () => {
@@ -195,6 +253,24 @@ describe('a session', () => {
     made.connect({ session: 'b' })
     await made.pass(3)
     expect(client.told()).toEqual(['session-ended operator'])
+  })
+
+  test('is looked up every three seconds after a look that failed, until one succeeds', async () => {
+    const made = makeStreams()
+    const { told } = made.connect()
+    await made.pass(1)
+    made.set({ isAway: true })
+    await made.streams.look()
+    made.set({ isAway: false })
+    made.asked.length = 0
+    await made.pass(58)
+    expect(made.asked).toEqual([['a']])
+    made.set({ isAway: true })
+    await made.streams.look()
+    made.set({ isAway: false })
+    made.lives.set('a', { kind: 'ended', reason: 'signed-out' })
+    await made.pass(3)
+    expect(told()).toEqual(['session-ended signed-out'])
   })
 
   test('is looked up once more after a look that was under way', async () => {
@@ -245,9 +321,11 @@ describe('a replica that stops', () => {
 
   test('closes what is still open in the end', () => {
     const made = makeStreams()
-    const client = made.connect()
+    const [ended, open] = [made.connect({ session: 'b' }), made.connect()]
+    made.streams.end('b', 'operator')
     made.streams.close()
-    expect([client.state(), made.isTicking()]).toEqual(['destroyed', false])
+    const states = [ended, open].map(({ state }) => state())
+    expect([states, made.isTicking()]).toEqual([['destroyed', 'destroyed'], false])
   })
 })
 

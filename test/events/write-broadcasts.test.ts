@@ -43,12 +43,14 @@ describe('a broadcast', () => {
   test('that comes with many others is taken at the pace of each reader', async () => {
     const made = makeStreams()
     const [slow, other] = [made.connect({ isReading: false }), made.connect()]
-    const ids = Array.from({ length: 40 }, () => made.broadcast({}, 4096).id)
+    const ids = [made.broadcast().id]
+    await settle()
+    for (let count = 0; count < 40; count++) ids.push(made.broadcast({}, 4096).id)
     await settle(8)
     for (let count = 0; count < 40; count++) ids.push(made.broadcast({}, 4096).id)
     await settle(16)
     expect(other.ids()).toEqual(ids)
-    expect([slow.state(), slow.ids().length]).toEqual(['open', 4])
+    expect([slow.state(), slow.ids().length]).toEqual(['open', 5])
     slow.read(true)
     await settle(16)
     expect(slow.ids()).toEqual(ids)
@@ -93,7 +95,8 @@ describe('a client that comes back', () => {
   test.for([
     ['missed two', '5-1', ['5-2', '5-3', '5-4']],
     ['missed none', '5-3', ['5-4']],
-    ['names an identifier of the future', '5-4', []],
+    ['names one that this replica has yet to hear of', '5-4', []],
+    ['names one that no log has', '99999999999999-0', ['5-4']],
     ['names one from before all', '0-0', ['5-1', '5-2', '5-3', '5-4']],
   ] as const)('and %s gets what came after', async ([, lastEventId, ids]) => {
     const made = makeStreams()
@@ -140,10 +143,31 @@ describe('a client that comes back', () => {
     await made.pass(2)
     expect([client.state(), made.closed]).toEqual(['destroyed', ['slow']])
   })
+
+  test('and takes a little from time to time goes on', async () => {
+    const made = makeStreams()
+    for (let count = 0; count < 20; count++) made.hold({}, 4096)
+    const client = made.connect({ lastEventId: '0-0', isReading: false })
+    for (const taken of [8, 12, 16]) {
+      await made.pass(25)
+      client.read()
+      await settle()
+      expect([client.state(), client.ids().length]).toEqual(['open', taken])
+    }
+  })
+
+  test('is cut off by no comment, however much one broadcast holds', async () => {
+    const made = makeStreams()
+    made.hold({}, 70_000)
+    const client = made.connect({ lastEventId: '0-0', isReading: false })
+    await made.pass(16)
+    expect([client.state(), client.comments()]).toEqual(['open', 1])
+  })
 })
 
 describe('before the log has been read', () => {
   test.for([
+    ['that names an identifier that no log has begins there', '99999999999999-0', ['5-2']],
     ['begins behind what is in the log', undefined, ['5-2']],
     ['that has missed something gets it then', '0-0', ['5-1', '5-2']],
   ] as const)('a client %s', async ([, lastEventId, ids]) => {
@@ -158,7 +182,7 @@ describe('before the log has been read', () => {
     made.broadcast()
     await settle()
     expect(client.ids()).toEqual(ids)
-    expect(client.text().includes('\n\nid: 5-1\n\n')).toBe(lastEventId === undefined)
+    expect(client.text().includes('\n\nid: 5-1\n\n')).toBe(lastEventId !== '0-0')
   })
 
   test('many clients are served in portions once it has been', async () => {
@@ -182,6 +206,30 @@ describe('before the log has been read', () => {
     made.broadcast()
     await made.pass(1)
     expect(clients.map(({ ids }) => ids())).toEqual([['5-2'], ['5-1', '5-2']])
+  })
+})
+
+describe('a client that connects before the log has been read', () => {
+  test('and leaves before that too is written nothing more', async () => {
+    const made = makeStreams()
+    made.mirror.isRead = false
+    const client = made.connect()
+    made.leave(client)
+    made.mirror.isRead = true
+    made.connect()
+    await made.pass(1)
+    expect(client.text()).not.toContain('id:')
+  })
+
+  test('and does not read is written nothing more after it was cut off', async () => {
+    const made = makeStreams()
+    made.mirror.isRead = false
+    const client = made.connect({ isReading: false })
+    made.mirror.isRead = true
+    for (let count = 0; count < 40; count++) made.broadcast({}, 4096)
+    await settle()
+    expect([client.state(), made.closed]).toEqual(['destroyed', ['slow']])
+    expect(client.unreadBytes()).toBeLessThan(70 * 1024)
   })
 })
 

@@ -4,7 +4,6 @@ import { errorPage } from '../../src/http/error-page.ts'
 import { type LoopCause, loopPage } from '../../src/http/pages/loop-page.ts'
 import * as pages from '../../src/http/pages/pages.ts'
 import {
-  endOthersPage,
   noSuchSessionPage,
   type SessionLinks,
   type SessionsPageOptions,
@@ -31,7 +30,6 @@ const linksWith = (text: string): SessionLinks => ({
   sessions: text,
   logout: text,
   landing: text,
-  endOthers: text,
   token: text,
 })
 
@@ -41,7 +39,7 @@ const sessionsWith = (text: string): SessionsPageOptions => {
     { ...session, isCurrent: true },
     { ...session, isCurrent: false },
   ]
-  return { sessions, more: 0, signedInAs: text, links: linksWith(text), now: NOW }
+  return { sessions, more: 0, signedInAs: text, isAsking: false, links: linksWith(text), now: NOW }
 }
 
 /** Every page with a text in every place that takes one. */
@@ -69,7 +67,7 @@ const pagesWith = (text: string): readonly (readonly [string, pages.PageContent]
     ),
   ],
   ['the sessions of a user', sessionsPage(sessionsWith(text))],
-  ['the question before all others end', endOthersPage(linksWith(text))],
+  ['the same with the question', sessionsPage({ ...sessionsWith(text), isAsking: true })],
   ['a session that is none', noSuchSessionPage(text)],
   ['sessions that cannot be shown', signInPages.unavailablePage(true, undefined, text)],
   ['signed out', pages.signedOutPage(text, false)],

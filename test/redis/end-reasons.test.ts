@@ -3,7 +3,7 @@ import type { SessionCredential } from '../../src/core/session.ts'
 import { sessionDigest } from '../../src/session/records.ts'
 import { recordKey } from '../../src/store/store.ts'
 import { startTcpProxy } from '../../stand-ins/network/tcp-proxy.ts'
-import { AT_ONCE, DEFERRED, PER_USER, type Way } from '../support/endings.ts'
+import { AT_ONCE, DEFERRED, logoutToken, PER_USER, type Way } from '../support/endings.ts'
 import { type LoneReplica, startLoneReplica } from '../support/lone-replica.ts'
 import { until } from '../support/own-lag.ts'
 import { type RunningRedis, startRedis } from '../support/redis.ts'
@@ -95,12 +95,7 @@ describe.for(['redis', 'hybrid'])('in %s mode the pages at every replica are tol
     const { who, credential } = await signInSomebody()
     const { looks } = away.told
     await away.cutOff()
-    await here.endAsAtProvider({
-      issuer: 'https://id.example.com',
-      jti: who,
-      ended: { subject: who },
-      acceptedUntil: Date.now() + 60_000,
-    })
+    await here.endAsAtProvider(logoutToken({ subject: who }))
     await away.reconnect()
     await until('a look', () => away.told.looks > looks)
     expect(toldAt(away, credential)).toEqual([])

@@ -3,7 +3,8 @@ import { expect, test } from 'vitest'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import { createBroadcastCodec } from '../../src/events/broadcast-codec.ts'
 import { MAX_LOGGED } from '../../src/store/event-log.ts'
-import { openState, unavailable, until } from '../support/redis-state.ts'
+import { openExamined, openState, unavailable, until } from '../support/redis-state.ts'
+import { redisTest } from '../support/redis-test.ts'
 import { reuseRedis } from '../support/reused-redis.ts'
 
 const KEY = 'vestibule:{events}'
@@ -22,6 +23,7 @@ const LONGEST_BROADCAST = createBroadcastCodec(
   sentAt: 1_800_000_000_000,
 })
 const freshRedis = reuseRedis()
+const freshTest = redisTest.extend('redis', () => freshRedis())
 
 async function open() {
   const redis = await freshRedis()
@@ -141,6 +143,18 @@ test('a full Redis takes no entry, tells nobody, and takes the next one when it 
   await until('a message', () => world.heard().length > 0)
   expect(world.heard()).toMatchObject([{ previous: '0-0' }])
 })
+
+freshTest(
+  'an entry whose answer is lost is there once, and its sender is told',
+  async ({ redis, proxy }) => {
+    await using observed = await openExamined(proxy)
+    const cut = proxy.cutAfterRequest(KEY)
+    const appending = observed.state.eventLog.append(Buffer.of(1), '0-0')
+    await expect(appending).rejects.toMatchObject(unavailable('connection'))
+    await cut
+    expect(await redis.cli('XLEN', KEY)).toBe('1')
+  },
+)
 
 test('the longest log is read in replies of a hundred entries', async () => {
   await using world = await open()

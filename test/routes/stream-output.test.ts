@@ -110,6 +110,7 @@ test.for(['reads on', 'leaves'])('a reader that %s ends each wait for it', async
   const before = listening()
   const reading = Promise.all([output.whenRead(), output.whenRead()])
   await expect.poll(listening).toBe(before + 4)
+  expect(output.unreadBytes, 'also what Node has taken').toBeGreaterThan(MUCH_BYTES / 2)
   if (then === 'leaves') message.destroy()
   else message.resume()
   await reading

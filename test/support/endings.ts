@@ -26,9 +26,10 @@ export type Way = readonly [
   end: (by: Ending, ended: Ended) => Promise<unknown>,
 ]
 
-function logout(named: LogoutToken['ended']): LogoutToken {
+/** Returns a logout token of its own. */
+export function logoutToken(ended: LogoutToken['ended']): LogoutToken {
   const { issuer } = identity
-  return { issuer, jti: crypto.randomUUID(), ended: named, acceptedUntil: Date.now() + 60_000 }
+  return { issuer, jti: crypto.randomUUID(), ended, acceptedUntil: Date.now() + 60_000 }
 }
 const digestOf = ({ credential }: Ended) => sessionDigest(credential)
 const ownerOf = ({ who }: Ended) => userOwner(identity.issuer, who)
@@ -38,12 +39,12 @@ const PROVIDERS: readonly Way[] = [
   [
     'back-channel logout by sid',
     'provider',
-    ({ endAsAtProvider }, { who }) => endAsAtProvider(logout({ sid: `${who} at work` })),
+    ({ endAsAtProvider }, { who }) => endAsAtProvider(logoutToken({ sid: `${who} at work` })),
   ],
   [
     'back-channel logout by sub',
     'provider',
-    ({ endAsAtProvider }, { who }) => endAsAtProvider(logout({ subject: who })),
+    ({ endAsAtProvider }, { who }) => endAsAtProvider(logoutToken({ subject: who })),
   ],
 ]
 

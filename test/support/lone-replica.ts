@@ -1,11 +1,10 @@
 import type { Environment } from '../../src/config/config.ts'
 import { parseSessionCookie, type SessionCredential } from '../../src/core/session.ts'
-import type { LogoutToken } from '../../src/oidc/tokens/logout-token.ts'
 import { createProviderLogout } from '../../src/session/provider-logout.ts'
 import type { TcpProxy } from '../../stand-ins/network/tcp-proxy.ts'
 import { until } from './own-lag.ts'
 import { openSessionReplica } from './session-replica.ts'
-import { identity, newSession, REALM, sessionOf } from './started-sessions.ts'
+import { newSession, REALM, sessionOf } from './started-sessions.ts'
 
 /** Session parts of a replica that can be cut off from Redis. */
 export type LoneReplica = ReturnType<typeof startLoneReplica>
@@ -60,9 +59,4 @@ export function startLoneReplica(network: TcpProxy, skewMs = 0, changes: Environ
       await network.close()
     },
   }
-}
-
-export function logoutToken(ended: LogoutToken['ended']): LogoutToken {
-  const { issuer } = identity
-  return { issuer, jti: crypto.randomUUID(), ended, acceptedUntil: Date.now() + 60_000 }
 }

@@ -78,7 +78,7 @@ export function makeStreams(changes: Partial<StreamsOptions> = {}) {
     const isOpen = streams.open({
       digest: session,
       session: {
-        identity: { issuer: 'https://id.example.com', subject, groups: [], claims: {} },
+        identity: { issuer: 'https://id.example.com', subject, groups: [], claims: { a: 'b' } },
         createdAt: nowMs,
         expiresAt: nowMs + HOUR_MS,
       },

@@ -27,11 +27,6 @@ export function ourPages(party: UsedParty): readonly OurPage[] {
       200,
       async () => (await party.attempt()).browser.get(`${APP}/oauth2/sessions`),
     ],
-    [
-      'the question before other sessions end',
-      200,
-      async () => (await party.attempt()).browser.get(`${APP}/oauth2/sessions?end=others`),
-    ],
     ['a sign-in that failed', 400, () => get('/oauth2/callback?state=x&code=y')],
     ['a foreign return address', 400, () => get('/oauth2/login?rd=https://evil.example')],
     ['a return address with two slashes', 400, () => get('/oauth2/login?rd=//evil.example')],

@@ -15,8 +15,10 @@ h1{margin:0 0 .75rem;font-size:1.4rem;line-height:1.25}
 p{margin:.75rem 0}
 a{color:var(--accent)}
 .actions{display:flex;flex-wrap:wrap;gap:.75rem;margin:1.5rem 0 0}
-a.button,button{display:inline-block;border:1px solid var(--accent);border-radius:.5rem;padding:.6rem 1.1rem;background:var(--accent);color:var(--on-accent);font:inherit;font-weight:600;text-decoration:none;cursor:pointer}
-a.quiet,button.quiet{background:transparent;color:var(--accent)}
+a.button,button,summary{display:inline-block;border:1px solid var(--accent);border-radius:.5rem;padding:.6rem 1.1rem;background:var(--accent);color:var(--on-accent);font:inherit;font-weight:600;text-decoration:none;cursor:pointer}
+a.quiet,button.quiet,[open] summary{background:transparent;color:var(--accent)}
+details{margin:.75rem 0}
+summary::-webkit-details-marker{display:none}
 .notice{border-left:4px solid var(--accent);border-radius:.25rem;padding:.6rem 1rem;background:var(--ground)}
 main:has(.cards){max-width:56rem}
 h2{margin:1.75rem 0 .75rem;font-size:1.1rem}

@@ -21,8 +21,6 @@ export interface SessionLinks {
   readonly sessions: string
   readonly logout: string
   readonly landing: string
-  /** Page that asks before all others end. */
-  readonly endOthers: string
   readonly token: string
 }
 
@@ -33,6 +31,8 @@ export interface SessionsPageOptions {
   readonly signedInAs: string
   /** Number of sessions that have just been ended; absent where the page follows no end. */
   readonly ended?: number
+  /** Whether the page already asks before all others end. */
+  readonly isAsking: boolean
   readonly links: SessionLinks
   readonly now: EpochMs
 }
@@ -53,22 +53,20 @@ ${sessions.length > 1 || more > 0 ? elsewhere(cards(false), options) : html`<p>Y
   }
 }
 
-function elsewhere(others: readonly Markup[], { more, links }: SessionsPageOptions) {
+function elsewhere(others: readonly Markup[], { more, isAsking, links }: SessionsPageOptions) {
   return html`<h2>Elsewhere</h2>
 <p>End the sessions that you do not know or no longer use.</p>
-<p><a class="button" href="${links.endOthers}">End all others</a></p>
+${endOthersForm(isAsking, links)}
 <ul class="cards">${others}</ul>
 ${more === 0 ? '' : html`<p>There are up to ${more} more, which signed in earlier.</p>`}`
 }
 
-/** Asks before all other sessions end. */
-export function endOthersPage(links: SessionLinks): PageContent {
-  return {
-    title: 'End all other sessions?',
-    body: html`<p>You stay signed in here. Every other browser that is signed in with your account is signed out.</p>
-<form method="post" action="${links.sessions}">${hidden('token', links.token)}${hidden('others', 'all')}
-<p class="actions"><button type="submit">End all others</button> <a class="button quiet" href="${links.sessions}">Keep them</a></p></form>`,
-  }
+/** Asks before all other sessions end, without a script and without a further page. */
+function endOthersForm(isAsking: boolean, { sessions, token }: SessionLinks): Markup {
+  return html`<details${isAsking ? ' open' : ''}><summary>End all others</summary>
+<form method="post" action="${sessions}">${hidden('token', token)}${hidden('others', 'all')}
+<p>You stay signed in here. Every other browser that is signed in with your account is signed out.</p>
+<button type="submit">Yes, end all others</button></form></details>`
 }
 
 /** Page for an id that is none of the user's sessions, whether or not it is somebody else's. */

@@ -24,8 +24,8 @@ export interface EndOwnSessionsOptions {
   readonly findCaller: (c: NodeContext, standIn?: StandIn) => Promise<Caller | Response>
   readonly intent: LogoutIntent
   readonly notices: Notices
-  /** Answers with the list, or with the question before all others end. */
-  readonly showPage: (c: NodeContext, caller: Caller, isQuestion: boolean) => Promise<Response>
+  /** Answers with the list, and asks before all others end where that was wanted. */
+  readonly showPage: (c: NodeContext, caller: Caller, isAsking: boolean) => Promise<Response>
   /** Signs out here, without the provider, and redirects to the signed-out page. */
   readonly signOutHere: (c: NodeContext) => Promise<Response>
 }

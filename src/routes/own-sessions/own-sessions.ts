@@ -5,7 +5,7 @@ import { scanHeaders } from '../../core/sent-headers.ts'
 import type { Site } from '../../core/site.ts'
 import { storeFailureAs } from '../../errors.ts'
 import { json, plain } from '../../http/answers.ts'
-import { endOthersPage, type SessionLinks, sessionsPage } from '../../http/pages/sessions-page.ts'
+import { type SessionLinks, sessionsPage } from '../../http/pages/sessions-page.ts'
 import { type NodeContext, requestIdOf } from '../../http/request.ts'
 import type { OwnSession, OwnSessionList } from '../../session/own-sessions.ts'
 import type { Sessions } from '../../session/sessions.ts'
@@ -38,23 +38,19 @@ export function createOwnSessions(options: OwnSessionsOptions) {
   const notices = createNotices(options.ring, now)
 
   function linksOf(site: Site, { credential }: Caller): SessionLinks {
-    const own = addresses.sessions(site)
     return {
-      sessions: own,
+      sessions: addresses.sessions(site),
       logout: addresses.logout(site),
       landing: addresses.landing(site),
-      endOthers: `${own}?end=others`,
       token: intent.confirmToken(credential),
     }
   }
 
-  /** Shows the list, or the question before all others end. */
-  async function showPage(c: NodeContext, caller: Caller, isQuestion: boolean): Promise<Response> {
+  /** Shows the list, and asks before all others end where that was wanted. */
+  async function showPage(c: NodeContext, caller: Caller, isAsking: boolean): Promise<Response> {
     const site = c.get('site')
-    const links = linksOf(site, caller)
-    const content = isQuestion
-      ? endOthersPage(links)
-      : sessionsPage({ ...(await pageParts(c, caller)), links, now: now() })
+    const parts = await pageParts(c, caller)
+    const content = sessionsPage({ ...parts, isAsking, links: linksOf(site, caller), now: now() })
     // Chromium asks for every origin of the later redirects in `form-action`.
     const formTargets = [addresses.home(site).origin].filter((origin) => origin !== site.origin)
     const page = { ...content, formTargets }
@@ -88,7 +84,7 @@ export function createOwnSessions(options: OwnSessionsOptions) {
       if (isPrefetch(scanHeaders(c.env.incoming.rawHeaders))) return plain(503)
       const caller = await findCaller(c).catch(unseen)
       if (caller instanceof Response) return caller
-      if (wantsPage(c)) return showPage(c, caller, c.req.query('end') === 'others')
+      if (wantsPage(c)) return showPage(c, caller, false)
       const listed = (await list(caller)).sessions.map((each) => describe(each, caller))
       return json(200, { sessions: listed }, requestIdOf(c.env.incoming), VARY)
     },

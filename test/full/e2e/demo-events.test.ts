@@ -125,8 +125,8 @@ describe.skipIf(missing)(`the demo${missing}`, () => {
     const [lost, here] = [await open(phone, 'bob'), await open(laptop, 'bob')]
     await untilShown(curl, 'Tea at four', [lost, here])
     await here.getByText('All your sessions').click()
-    await here.getByRole('link', { name: 'End all others' }).click()
-    await here.getByRole('button', { name: 'End all others' }).click()
+    await here.getByText('End all others', { exact: true }).click()
+    await here.getByRole('button', { name: 'Yes, end all others' }).click()
     await lost.getByText('you ended it from another browser').waitFor()
     await Promise.all([phone.close(), laptop.close()])
   })
