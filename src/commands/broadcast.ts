@@ -15,7 +15,7 @@ import {
 } from './admin-command.ts'
 
 const USAGE = `usage: vestibule broadcast EVENT [JSON] [--user=SUB] [--host=HOST] [--json]
-  EVENT         the name of the event: a-z, digits and hyphens, at most 32
+  EVENT         the name of the event: a-z, digits and hyphens, at most 32; not open, error, message or session-…
   JSON          its data, null without them; a text in its quotation marks: '"At ten"'; - reads them from the standard input
   --user=SUB    only the pages of a user, by the provider's id
   --host=HOST   only the pages of a protected host

@@ -44,7 +44,6 @@ export function replayBroadcasts({ broadcasts, registry, isFor, onSent }: Replay
 
   async function writeNext(stream: Stream, held: HeldBroadcast): Promise<void> {
     stream.position = held.id
-    if (!isFor(stream, held)) return
     stream.output.write(held.bytes)
     onSent(1)
     if (stream.output.unreadBytes <= MAX_UNREAD_BYTES) return
@@ -52,8 +51,13 @@ export function replayBroadcasts({ broadcasts, registry, isFor, onSent }: Replay
     running.set(stream, 0)
   }
 
-  function nextFor({ position }: Stream): readonly HeldBroadcast[] {
-    return position === undefined ? [] : broadcasts.after(position).slice(0, AT_ONCE)
+  /** Returns the next ones that are for the stream, and passes over all where there is none. */
+  function nextFor(stream: Stream): readonly HeldBroadcast[] {
+    if (stream.position === undefined) return []
+    const missed = broadcasts.after(stream.position)
+    const own = missed.filter((held) => isFor(stream, held)).slice(0, AT_ONCE)
+    if (own.length === 0) stream.position = missed.at(-1)?.id ?? stream.position
+    return own
   }
 
   return {

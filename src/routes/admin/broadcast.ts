@@ -1,7 +1,7 @@
 import { type Broadcast, isBroadcastName } from '../../core/broadcast.ts'
 import { isRecord, parseJson } from '../../core/json.ts'
 import type { Sites } from '../../core/site.ts'
-import { AuthError, factsOf, invalidRequest } from '../../errors.ts'
+import { factsOf, invalidRequest, storeFailureAs } from '../../errors.ts'
 import type { Broadcasts } from '../../events/broadcasts.ts'
 import { json } from '../../http/answers.ts'
 import type { NodeContext } from '../../http/request.ts'
@@ -26,6 +26,7 @@ const MAX_DATA_BYTES = 4096
 /** Bounds what each replica keeps of a broadcast; OpenID Connect allows a subject 255 characters. */
 const MAX_USER_BYTES = 1024
 const MEMBERS = ['event', 'data', 'user', 'host']
+const unsent = storeFailureAs('the broadcast may not have been sent')
 
 /** Serves `POST /admin/broadcast`. */
 export function createAdminBroadcast(options: AdminBroadcastOptions): AdminBroadcast {
@@ -63,7 +64,7 @@ export function createAdminBroadcast(options: AdminBroadcastOptions): AdminBroad
       const id = await broadcasts.send(broadcast).catch((cause: unknown) => {
         const fields = { event: 'broadcast_failed', ...factsOf(cause), ...about }
         log.error(fields, 'a broadcast could not be sent')
-        throw unsent(cause)
+        return unsent(cause)
       })
       metrics.broadcast()
       log.info({ event: 'broadcast', id, ...about }, 'an event was sent to open pages')
@@ -109,13 +110,4 @@ function bytesOf(data: unknown): number {
 function refuseInfinity(_name: string, value: unknown): unknown {
   if (value !== Infinity && value !== -Infinity) return value
   throw invalidRequest('data has a number that is too large.')
-}
-
-function unsent(cause: unknown): unknown {
-  if (!(cause instanceof AuthError) || cause.code !== 'store_unavailable') return cause
-  return new AuthError('store_unavailable', 'the broadcast may not have been sent', {
-    cause,
-    facts: cause.facts,
-    isPublic: true,
-  })
 }
