@@ -114,7 +114,9 @@ export function createStreams(options: StreamsOptions): Streams {
   function readMissed(): void {
     // Counts from the last look, so that the first one follows at once when messages cease to arrive.
     const sinceLook = ticks - lookedAtTick
-    const isDue = sinceLook >= (options.isHearing() ? LOOK_TICKS.hearing : LOOK_TICKS.deaf)
+    // Looks again soon after a failure, as the open breaker brings one about when Redis has just come back.
+    const isSure = options.isHearing() && !watch.isBehind
+    const isDue = sinceLook >= (isSure ? LOOK_TICKS.hearing : LOOK_TICKS.deaf)
     if (isDue) {
       lookedAtTick = ticks
       watch.lookUnlessLooking()

@@ -14,6 +14,8 @@ export interface SessionWatch {
   lookAtDue(): void
   /** Adds a session that has got its first stream. */
   add(watched: WatchedSession): void
+  /** Tells that the last look has failed, so that ends may wait for the next one. */
+  readonly isBehind: boolean
 }
 
 export interface SessionWatchOptions {
@@ -37,25 +39,30 @@ const TOLERANCE_MS = 1000
 export function watchSessions(options: SessionWatchOptions): SessionWatch {
   const { store, sessions, idleTimeoutMs, now } = options
   const added = new Set<WatchedSession>()
-  let isAskedAgain = false
+  let [isAskedAgain, isBehind] = [false, false]
   const looking = createSingleFlight(async () => {
     do {
       isAskedAgain = false
-      await lookAt([...sessions.values()])
+      isBehind = !(await lookAt([...sessions.values()]))
     } while (isAskedAgain)
   })
 
-  /** Ends nothing where the store gives no answer, because an error is no miss. */
-  async function lookAt(all: readonly WatchedSession[]): Promise<void> {
+  /** Returns false where the store gives no answer, and ends nothing then, because an error is no miss. */
+  async function lookAt(all: readonly WatchedSession[]): Promise<boolean> {
     for (let at = 0; at < all.length; at += AT_ONCE) {
       const portion = all.slice(at, at + AT_ONCE)
       const askedAtMs = now()
       const lives = await store
         .readLives(portion.map(({ digest }) => digest))
         .catch(() => undefined)
-      if (!lives) return
+      if (!lives) return false
       for (const [which, life] of lives.entries()) note(portion[which], life, askedAtMs)
     }
+    return true
+  }
+
+  async function lookAtSome(due: readonly WatchedSession[]): Promise<void> {
+    if (!(await lookAt(due))) isBehind = true
   }
 
   function note(watched: WatchedSession | undefined, life: SessionLife, askedAtMs: EpochMs): void {
@@ -86,8 +93,11 @@ export function watchSessions(options: SessionWatchOptions): SessionWatch {
         watched.idleEndsAtMs = nowMs + AGAIN_MS
         due.add(watched)
       }
-      if (due.size > 0) void lookAt([...due])
+      if (due.size > 0) void lookAtSome([...due])
     },
     add: (watched) => void added.add(watched),
+    get isBehind() {
+      return isBehind
+    },
   }
 }

@@ -115,10 +115,20 @@ export function createOwnSessions(options: OwnSessionsOptions): OwnSessions {
     })
   }
 
+  /** Adds a session that the index has lost, so that the user's other sessions can list and end it. */
+  async function repairIndex(digest: string, session: Session): Promise<void> {
+    await index
+      .add(digest, namedOwnersOf(session), session.expiresAt - now())
+      // Ignores a failure, because the list needs no entry of the current session.
+      .catch(() => undefined)
+  }
+
   return {
     async list({ digest: current, session }, limit) {
       const { user } = namedOwnersOf(session)
-      const others = (await index.list('user', user)).filter((digest) => digest !== current)
+      const listed = await index.list('user', user)
+      if (!listed.includes(current)) await repairIndex(current, session)
+      const others = listed.filter((digest) => digest !== current)
       const { found, more } = await readSome(others.toReversed(), user, limit - 1)
       const { createdAt, expiresAt: endsAt } = session
       const own = { ...(await readOne(current, user)), digest: current, createdAt, endsAt }

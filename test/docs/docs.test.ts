@@ -11,6 +11,7 @@ import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { loadConfig } from '../../src/config/load.ts'
 import { settings } from '../../src/config/settings/settings.ts'
+import { END_REASONS } from '../../src/core/end-reason.ts'
 import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../../src/core/identity.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 
@@ -116,6 +117,27 @@ describe('the documentation', () => {
     expect(new Set(listed)).toEqual(new Set(logged))
     expect(logged.length).toBeGreaterThan(0)
   })
+
+  test('lists the reasons for which sessions end', () => {
+    const [, table = ''] = read('docs/connected-clients.md').split('| `reason` |')
+    const rows = table.split('\n\n')[0]?.matchAll(/^\| `([a-z-]+)`/gm) ?? []
+    expect([...rows].map(([, reason]) => reason)).toEqual(END_REASONS)
+  })
+
+  test.for(['vestibule_event_streams_closed_total', 'vestibule_events_sent_total'])(
+    'lists the values of %s',
+    async (name) => {
+      const { registry } = createMetrics({ hasRedis: false })
+      const metric = await registry.getSingleMetric(name)?.get()
+      const values = metric?.values.flatMap(({ labels }) => Object.values(labels)) ?? []
+      const row = read('docs/operations.md').split(`| \`${name}\` |`)[1]?.split('\n')[0] ?? ''
+      const listed = [...(row.split('|')[1] ?? '').matchAll(/`([a-z-]+)`/g)].map(
+        ([, value]) => value,
+      )
+      expect(values.length).toBeGreaterThan(0)
+      expect(new Set(listed)).toEqual(new Set(values))
+    },
+  )
 
   test('shows the middleware with the headers that are given to apps', () => {
     const [, text = ''] = /```yaml\n(http:.*?)```/s.exec(read('README.md')) ?? []

@@ -90,11 +90,12 @@ describeWithRedis('one’s own sessions at two replicas', () => {
       }
     })
 
-    test('/me tells the nearer end; slide=false is no use, anything else is', async () => {
+    test('/me tells the nearer end; slide=false and HEAD are no use, anything else is', async () => {
       const [one] = two()
       const { browser } = await signInAt(one, 'carol')
       expect(await expiresIn(browser, '?slide=false')).toBeLessThanOrEqual(IDLE_SECONDS)
       await elapse(100)
+      expect((await browser.request('HEAD', SESSIONS)).status).toBe(200)
       for (const query of ['?slide=false', '?slide=false&other=1', '?slide=false'])
         expect(await expiresIn(browser, query)).toBeLessThanOrEqual(IDLE_SECONDS - 100)
       const left = await expiresIn(browser, '?slide=true')

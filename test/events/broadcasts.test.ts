@@ -447,41 +447,63 @@ describe('where Redis has lost its data', () => {
 
 const REPLICA = fc.constantFrom(0, 1, 2)
 const PLACE = fc.constantFrom(0, 1, 2)
-const step = fc.oneof(
-  { weight: 4, arbitrary: fc.tuple(fc.constant('send'), REPLICA, PLACE) },
-  { weight: 8, arbitrary: fc.tuple(fc.constant('hear'), REPLICA, PLACE) },
-  fc.tuple(
-    fc.constantFrom('lose', 'fail', 'answer', 'hold', 'release', 'catch up', 'settle'),
-    REPLICA,
-    PLACE,
-  ),
-)
+const stepsOf = (...further: readonly string[]) => {
+  const others = words`lose fail answer hold release catch-up settle`.concat(further)
+  const step = fc.oneof(
+    { weight: 4, arbitrary: fc.tuple(fc.constant('send'), REPLICA, PLACE) },
+    { weight: 8, arbitrary: fc.tuple(fc.constant('hear'), REPLICA, PLACE) },
+    fc.tuple(fc.constantFrom(...others), REPLICA, PLACE),
+  )
+  return fc.array(step, { maxLength: 60 })
+}
+
+/** Runs the steps at three replicas, which then read what they may have missed. */
+async function runSteps(steps: readonly (readonly [what: string, at: number, place: number])[]) {
+  const world = startBroadcastWorld()
+  const replicas = [world.addReplica(), world.addReplica(), world.addReplica()]
+  let count = 0
+  const acts: Readonly<Record<string, (replica: BroadcastReplica, place: number) => unknown>> = {
+    send: (replica) => replica.send(count++),
+    hear: (replica, place) => replica.hear(place),
+    lose: (replica) => replica.lose(1),
+    fail: ({ state }) => void (state.isReadable = false),
+    answer: ({ state }) => void (state.isReadable = true),
+    hold: (replica) => replica.holdReads(),
+    release: (replica) => replica.releaseReads(),
+    'catch-up': ({ broadcasts }) => void broadcasts.catchUp(),
+    anew: ({ broadcasts }) => void broadcasts.readAnew(),
+    settle,
+    'log-lost': () => world.loseLog(),
+    'clock-back': () => world.loseLog(LOGGED_MS / 60),
+  }
+  for (const [what, at, place] of steps) await acts[what]?.(replicas[at] as BroadcastReplica, place)
+  for (const replica of replicas) {
+    replica.state.isReadable = true
+    replica.releaseReads()
+    await replica.broadcasts.catchUp()
+  }
+  return { replicas, logged: (await world.readLog()).map(({ id }) => id) }
+}
 
 test('whatever is lost, late, out of order or unread, each replica delivers each broadcast once and in order', async () => {
-  async function run(replica: BroadcastReplica, what: string, at: number): Promise<void> {
-    const { broadcasts, state } = replica
-    if (what === 'send') await replica.send(at)
-    else if (what === 'hear') replica.hear(at)
-    else if (what === 'lose') replica.lose(1)
-    else if (what === 'fail') state.isReadable = false
-    else if (what === 'answer') state.isReadable = true
-    else if (what === 'hold') replica.holdReads()
-    else if (what === 'release') replica.releaseReads()
-    else if (what === 'catch up') void broadcasts.catchUp()
-    else await settle()
-  }
-  const property = fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
-    const world = startBroadcastWorld()
-    const replicas = [world.addReplica(), world.addReplica(), world.addReplica()]
-    for (const [what, at, place] of steps) await run(replicas[at] as BroadcastReplica, what, place)
-    const all = (await world.readLog()).map(({ id }) => id)
+  const property = fc.asyncProperty(stepsOf(), async (steps) => {
+    const { replicas, logged } = await runSteps(steps)
+    for (const { broadcasts, delivered } of replicas) {
+      expect(delivered.map(({ id }) => id)).toEqual(logged)
+      expect(broadcasts.after('0-0').map(({ id }) => id)).toEqual(logged)
+    }
+  })
+  await fc.assert(property, { numRuns: 500, seed: 15 })
+})
+
+test('also where the log is lost, each delivers none twice and all that the last log has', async () => {
+  const property = fc.asyncProperty(stepsOf('anew', 'log-lost', 'clock-back'), async (steps) => {
+    const { replicas, logged } = await runSteps(steps)
     for (const replica of replicas) {
-      const { broadcasts, delivered, state } = replica
-      state.isReadable = true
-      replica.releaseReads()
-      await broadcasts.catchUp()
-      expect(delivered.map(({ id }) => id)).toEqual(all)
-      expect(broadcasts.after('0-0').map(({ id }) => id)).toEqual(all)
+      await replica.broadcasts.readAnew()
+      const data = replica.data()
+      expect(new Set(data).size).toBe(data.length)
+      expect(replica.delivered.map(({ id }) => id)).toEqual(expect.arrayContaining(logged))
     }
   })
   await fc.assert(property, { numRuns: 500, seed: 15 })

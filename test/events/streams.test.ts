@@ -138,9 +138,9 @@ describe('a session', () => {
     else made.lives.set('a', { kind: 'ended', reason: 'operator' })
     await made.pass(1)
     expect([client.told(), made.asked.length]).toEqual([told, 2])
-    // Asks again, not at once, until the store answers.
+    // Asks again, once in the next second and then every three, until the store answers.
     await made.pass(2)
-    expect(made.asked.length).toBe(2)
+    expect(made.asked.length).toBe(found === 'away' ? 3 : 2)
     made.set({ isAway: false })
     await made.pass(1)
     expect(client.told()).toEqual(found === 'away' ? ['session-ended operator'] : told)
@@ -238,6 +238,20 @@ describe('a session', () => {
     expect(client.told()).toEqual([])
     made.set({ isAway: false })
     await made.streams.look()
+    expect(client.told()).toEqual(['session-ended operator'])
+  })
+
+  test('is looked up again within three seconds after a look that failed, as when Redis has just come back', async () => {
+    const made = makeStreams()
+    const client = made.connect()
+    await made.pass(1)
+    made.set({ isAway: true })
+    await made.streams.look()
+    made.set({ isAway: false })
+    made.lives.set('a', { kind: 'ended', reason: 'operator' })
+    // Another session that is looked up meanwhile makes up for nothing.
+    made.connect({ session: 'b' })
+    await made.pass(3)
     expect(client.told()).toEqual(['session-ended operator'])
   })
 

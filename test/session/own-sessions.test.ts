@@ -66,6 +66,20 @@ describe('the list of one’s own sessions', () => {
     expect(first).toEqual({ digest: current.digest, createdAt, endsAt })
   })
 
+  test.for([
+    ['is given back to', 'none', [true, [1, 3, 2, 0]]],
+    ['is shown without', 'add', [false, [1, 3, 2, 0]]],
+  ] as const)(
+    'the current one %s an index that has lost it (fails: %s)',
+    async ([, fails, shown]) => {
+      const { current, listed, index, ...started } = await start()
+      await index.remove(current.digest, { user: ALICE })
+      if (fails !== 'none') started.break(fails)
+      const { at } = await listed()
+      expect([(await index.list('user', ALICE)).includes(current.digest), at]).toEqual(shown)
+    },
+  )
+
   test('tells place and browser of each', async () => {
     const { own, open } = await start()
     const metadata = { ...given.sessionOf('carol').metadata, address: '192.0.2.1', userAgent: 'x' }

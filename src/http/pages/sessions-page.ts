@@ -40,22 +40,20 @@ export interface SessionsPageOptions {
 /** Shows the user's sessions, the current one first, with a button to end each. */
 export function sessionsPage(options: SessionsPageOptions): PageContent {
   const { sessions, more, signedInAs, ended, links } = options
-  const [current, others] = [true, false].map((isCurrent) =>
-    sessions.filter((each) => each.isCurrent === isCurrent).map((each) => card(each, options)),
-  )
+  const cards = (isCurrent: boolean) =>
+    sessions.filter((each) => each.isCurrent === isCurrent).map((each) => card(each, options))
   return {
     title: 'Your sessions',
     body: html`${ended === undefined ? '' : html`<p class="notice" role="status">${endedWords(ended)}</p>`}
 <p>You are signed in as <strong>${signedInAs}</strong>.</p>
 <h2>This browser</h2>
-<ul class="cards">${current}</ul>
-${sessions.length > 1 || more > 0 ? elsewhere(others, options) : html`<p>You are not signed in anywhere else.</p>`}
+<ul class="cards">${cards(true)}</ul>
+${sessions.length > 1 || more > 0 ? elsewhere(cards(false), options) : html`<p>You are not signed in anywhere else.</p>`}
 <p class="actions"><a class="button quiet" href="${links.landing}">Back to the site</a></p>`,
   }
 }
 
-function elsewhere(others: readonly Markup[] | undefined, options: SessionsPageOptions) {
-  const { more, isAsking, links } = options
+function elsewhere(others: readonly Markup[], { more, isAsking, links }: SessionsPageOptions) {
   return html`<h2>Elsewhere</h2>
 <p>End the sessions that you do not know or no longer use.</p>
 ${endOthersForm(isAsking, links)}
