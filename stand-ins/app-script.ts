@@ -25,6 +25,7 @@ addEventListener('vestibule:session-ended', ({ detail }) => {
   sessionStorage.setItem('ended', detail.reason)
   say('Your session has ended: ' + ENDS[detail.reason] + '.')
   byId('session').hidden = true
+  byId('sign-out').hidden = true
 })
 
 addEventListener('vestibule:notice', ({ detail }) => {

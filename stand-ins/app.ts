@@ -101,7 +101,7 @@ const visitorPage = (context: AppContext) => {
 <dt class="soft">Groups</dt><dd>${given('groups') || '–'}</dd>
 </dl>
 <p id="session" hidden>Your session ends in <span id="time-left"></span>. <a href="/oauth2/sessions">All your sessions</a></p>
-<form class="actions" method="post" action="/oauth2/logout"><button class="main">Sign out</button></form>
+<form id="sign-out" class="actions" method="post" action="/oauth2/logout"><button class="main">Sign out</button></form>
 <h2>Notices</h2>
 <p id="no-notice" class="soft">None yet. Every open page shows one as it is sent.</p>
 <ul id="notices" role="log"></ul>

@@ -36,6 +36,14 @@ th, td { padding: .35rem .75rem .35rem 0; border-bottom: 1px solid var(--line); 
 th { font-weight: 600 }
 code { font-family: ui-monospace, monospace }
 td code { white-space: nowrap }
+[hidden] { display: none !important }
+@media (max-width: 36rem) {
+  body { padding: .75rem }
+  main { padding: 1.25rem }
+  thead { display: none }
+  th, td { display: block; border: 0; padding: 0 }
+  td:last-child { margin-bottom: .6rem; padding-bottom: .6rem; border-bottom: 1px solid var(--line) }
+}
 </style>
 </head>
 <body><main>

@@ -130,7 +130,7 @@ export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
     if (!isEventId(event.id) || !isEventId(event.previous)) return
     const opened = open(event)
     if (!opened) return
-    keepWaiting({ ...opened, previous: event.previous })
+    addTo(waiting, { ...opened, previous: event.previous })
     if (event.previous === position) {
       deliverFollowing()
       return
@@ -138,13 +138,6 @@ export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
     // An identifier of the past on a broadcast that is new tells that the log was lost.
     if (position !== undefined && !isLater(event.id, position)) position = BEFORE_ALL
     void startReading()
-  }
-
-  /** Keeps the latest ones only, because the log has the others. */
-  function keepWaiting(arrived: WaitingBroadcast): void {
-    waiting.set(arrived.id, arrived)
-    const [first] = waiting.keys()
-    if (waiting.size > MAX_LOGGED && first !== undefined) waiting.delete(first)
   }
 
   return {
@@ -169,6 +162,13 @@ export function createBroadcasts(options: BroadcastsOptions): Broadcasts {
       return isBehind
     },
   }
+}
+
+/** Keeps the latest messages only, because the log has the others. */
+function addTo(waiting: Map<EventId, WaitingBroadcast>, arrived: WaitingBroadcast): void {
+  waiting.set(arrived.id, arrived)
+  const [first] = waiting.keys()
+  if (waiting.size > MAX_LOGGED && first !== undefined) waiting.delete(first)
 }
 
 function later(one: EventId, other: EventId): EventId {

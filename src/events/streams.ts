@@ -65,7 +65,7 @@ export interface StreamsOptions {
 }
 
 const TICK_MS = 1000
-/** Ticks between two looks at all sessions, and while no messages of other replicas arrive. */
+/** Ticks between two looks at all sessions, and while no messages of other replicas arrive or the last look failed. */
 const LOOK_TICKS = { hearing: 60, deaf: 3 }
 /** Times after which clients come back, spread so that not all come at once. */
 const RETRY = { minMs: 1000, maxMs: 5000 }
@@ -114,14 +114,15 @@ export function createStreams(options: StreamsOptions): Streams {
   function readMissed(): void {
     // Counts from the last look, so that the first one follows at once when messages cease to arrive.
     const sinceLook = ticks - lookedAtTick
-    // Looks again soon after a failure, as the open breaker brings one about when Redis has just come back.
-    const isSure = options.isHearing() && !watch.isBehind
-    const isDue = sinceLook >= (isSure ? LOOK_TICKS.hearing : LOOK_TICKS.deaf)
+    const isLate = sinceLook >= (options.isHearing() ? LOOK_TICKS.hearing : LOOK_TICKS.deaf)
+    const isAgain = ticks % LOOK_TICKS.deaf === 0
+    // A look can fail just when messages arrive again, because the breaker may close after that.
+    const isDue = isLate || (watch.isBehind && isAgain)
     if (isDue) {
       lookedAtTick = ticks
       watch.lookUnlessLooking()
     }
-    if (isDue || (broadcasts.isBehind && ticks % LOOK_TICKS.deaf === 0)) void broadcasts.catchUp()
+    if (isDue || (broadcasts.isBehind && isAgain)) void broadcasts.catchUp()
   }
 
   function ofSlot(slot: number): Iterable<Stream> {

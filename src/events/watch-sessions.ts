@@ -6,6 +6,8 @@ import type { WatchedSession } from './stream.ts'
 
 /** Asks the store about the sessions of all streams. */
 export interface SessionWatch {
+  /** Tells that the store gave no answer the last time, so that ends may wait for the next look. */
+  readonly isBehind: boolean
   /** Asks about all of them, once more where that is already under way. Never rejects. */
   readonly look: () => Promise<void>
   /** Asks about all of them unless that is under way. */
@@ -14,8 +16,6 @@ export interface SessionWatch {
   lookAtDue(): void
   /** Adds a session that has got its first stream. */
   add(watched: WatchedSession): void
-  /** Tells that the last look has failed, so that ends may wait for the next one. */
-  readonly isBehind: boolean
 }
 
 export interface SessionWatchOptions {
@@ -43,26 +43,25 @@ export function watchSessions(options: SessionWatchOptions): SessionWatch {
   const looking = createSingleFlight(async () => {
     do {
       isAskedAgain = false
-      isBehind = !(await lookAt([...sessions.values()]))
+      isBehind = false
+      await lookAt([...sessions.values()])
     } while (isAskedAgain)
   })
 
-  /** Returns false where the store gives no answer, and ends nothing then, because an error is no miss. */
-  async function lookAt(all: readonly WatchedSession[]): Promise<boolean> {
+  /** Ends nothing where the store gives no answer, because an error is no miss. */
+  async function lookAt(all: readonly WatchedSession[]): Promise<void> {
     for (let at = 0; at < all.length; at += AT_ONCE) {
       const portion = all.slice(at, at + AT_ONCE)
       const askedAtMs = now()
       const lives = await store
         .readLives(portion.map(({ digest }) => digest))
         .catch(() => undefined)
-      if (!lives) return false
+      if (!lives) {
+        isBehind = true
+        return
+      }
       for (const [which, life] of lives.entries()) note(portion[which], life, askedAtMs)
     }
-    return true
-  }
-
-  async function lookAtSome(due: readonly WatchedSession[]): Promise<void> {
-    if (!(await lookAt(due))) isBehind = true
   }
 
   function note(watched: WatchedSession | undefined, life: SessionLife, askedAtMs: EpochMs): void {
@@ -93,7 +92,7 @@ export function watchSessions(options: SessionWatchOptions): SessionWatch {
         watched.idleEndsAtMs = nowMs + AGAIN_MS
         due.add(watched)
       }
-      if (due.size > 0) void lookAtSome([...due])
+      if (due.size > 0) void lookAt([...due])
     },
     add: (watched) => void added.add(watched),
     get isBehind() {

@@ -255,6 +255,24 @@ describe('a session', () => {
     expect(client.told()).toEqual(['session-ended operator'])
   })
 
+  test('is looked up every three seconds after a look that failed, until one succeeds', async () => {
+    const made = makeStreams()
+    const { told } = made.connect()
+    await made.pass(1)
+    made.set({ isAway: true })
+    await made.streams.look()
+    made.set({ isAway: false })
+    made.asked.length = 0
+    await made.pass(58)
+    expect(made.asked).toEqual([['a']])
+    made.set({ isAway: true })
+    await made.streams.look()
+    made.set({ isAway: false })
+    made.lives.set('a', { kind: 'ended', reason: 'signed-out' })
+    await made.pass(3)
+    expect(told()).toEqual(['session-ended signed-out'])
+  })
+
   test('is looked up once more after a look that was under way', async () => {
     const reading = Promise.withResolvers<void>()
     let reads = 0

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs'
 import { Hono } from 'hono'
+import { parseAst } from 'rolldown/parseAst'
 import { describe, expect, test } from 'vitest'
 import type { NodeEnv } from '../../src/http/request.ts'
 import { createClientScript } from '../../src/routes/events/client-script.ts'
@@ -9,6 +11,14 @@ const plainAnswer = await app.request('/client.js')
 const script = await plainAnswer.text()
 const tag = plainAnswer.headers.get('etag') ?? ''
 const version = tag.replaceAll('"', '')
+
+const source = readFileSync('src/routes/events/browser/page-client.js', 'utf8')
+
+/** The parts of a program without their places in its text. */
+const partsOf = (text: string): unknown =>
+  JSON.parse(JSON.stringify(parseAst(text)), (key, value: unknown) =>
+    key === 'start' || key === 'end' ? undefined : value,
+  )
 
 const SHORTLY = 'public, max-age=300, must-revalidate'
 const FOREVER = 'public, max-age=31536000, immutable'
@@ -24,6 +34,10 @@ describe('the address of client.js', () => {
       etag: tag,
       'x-content-type-options': 'nosniff',
     })
+  })
+
+  test('gives the script that was written, in spite of what is left out', () => {
+    expect(partsOf(script)).toEqual(partsOf(source))
   })
 
   test.for<readonly [string, Readonly<Record<string, string>>, number, string]>([
@@ -79,7 +93,7 @@ describe('what a page is told', () => {
 
 const READY = { chunks: ['retry: 700\nid: 5-0\n\n'] }
 const SESSIONS = ['one', 'one', 'another'].map((name) => ({
-  chunks: [`id: 5-0\nsession: ${name}\n\n`],
+  chunks: [`id: 5-0\nsession: ${name}\n\n${name === 'another' ? NOTICE : ''}`],
 }))
 const away = { status: 503, headers: { 'Retry-After': '7' } }
 
@@ -138,7 +152,7 @@ describe('when the script asks again', () => {
     for (const lastEventId of asked.slice(1)) expect(lastEventId).toBe(reached)
   })
 
-  test('another session than that of the page replaces it', async () => {
+  test('another session than that of the page replaces it, and nothing of it is told', async () => {
     const { told, asked } = await runClientScript(script, SESSIONS)
     expect([told, asked.length]).toEqual([
       [['session-ended', { reason: 'replaced' }], 'reloaded'],

@@ -97,6 +97,7 @@ export async function startFollowedPages(
     other,
     first,
     second,
+    provider: replicas.provider,
     loads,
     signIn: async (context: BrowserContext, sub = 'alice'): Promise<void> => {
       // The provider would sign in whom it knows without asking.

@@ -89,7 +89,7 @@ export function expectSafePage({ headers, body }: Visit, issuer: string): void {
 }
 
 const TAGS =
-  'html head meta title style body main h1 h2 h3 p a ul li dl dt dd time form input button strong footer'.split(
+  'html head meta title style body main h1 h2 h3 p a ul li dl dt dd time form input button details summary strong footer'.split(
     ' ',
   )
 

@@ -31,10 +31,11 @@ export function createClientScript() {
   }
 }
 
-/** Returns the script without comments, indentation and spaces around operators; none of its texts has such spaces. */
+/** Returns the script without comments, indentation, and spaces and line ends where its punctuation divides as well. */
 function compacted(source: string): string {
   return source
     .replaceAll(/^\s*(?:\/\/|\/?\*).*\n/gm, '')
     .replaceAll(/^\s+/gm, '')
-    .replaceAll(/ ?([=<>!&|?:{},*+/-]+) ?/g, '$1')
+    .replaceAll(/ ?([^\w\s$]) ?/g, '$1')
+    .replaceAll(/(?<=[{(,])\n|\n(?=[})])/g, '')
 }

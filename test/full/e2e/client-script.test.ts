@@ -81,6 +81,40 @@ describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
     await world.untilStreams(1)
   })
 
+  test('another tab takes over when the process of the holder dies', async () => {
+    const [holder, other] = await openTabs('/crash/', 2)
+    if (!holder || !other) throw new Error('two tabs')
+    await untilAllHear([holder, other], 'before')
+    const session = await context.newCDPSession(holder)
+    void session.send('Page.crash').catch(() => undefined)
+    await holder.waitForEvent('crash')
+    await world.notify('after')
+    await expectNotices(other, 'before', 'after')
+    await world.untilStreams(1)
+  })
+
+  test('pages without locks, as on plain http hosts, have a connection each', async () => {
+    await context.addInitScript('Object.defineProperty(navigator, "locks", { value: undefined })')
+    const tabs = [await open('/lockless/0'), await open('/lockless/1')]
+    await world.untilStreams(2)
+    await world.notify('one')
+    for (const tab of tabs) await expectNotices(tab, 'one')
+  })
+
+  test('a connection that says nothing for 45 seconds is opened anew', async () => {
+    const page = await context.newPage()
+    await page.clock.install()
+    await page.goto(`${world.app}/silent`)
+    await untilAllHear([page], 'before')
+    const asked = page.waitForRequest('**/oauth2/events')
+    await page.clock.fastForward(44_000)
+    await page.clock.fastForward(6000)
+    expect((await asked).headers()['last-event-id']).toMatch(/^\d+-\d+$/)
+    await world.untilStreams(1)
+    await world.notify('after')
+    await expectNotices(page, 'before', 'after')
+  })
+
   test('another tab takes over from a holder that the system has put to sleep', async () => {
     const tabs = await openTabs('/asleep/', 2)
     await untilAllHear(tabs, 'before')
@@ -88,7 +122,9 @@ describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
     const asleep = holder?.evaluate(
       '{ const end = Date.now() + 10_000; while (Date.now() < end); }',
     )
-    await other?.evaluate('document.dispatchEvent(new Event("visibilitychange"))')
+    await other?.evaluate(
+      'document.dispatchEvent(new Event("visibilitychange", { bubbles: true }))',
+    )
     await expect.poll(() => world.streams(world.first), { timeout: 9000 }).toBe(2)
     await world.notify('meanwhile')
     if (other) await expectNotices(other, 'before', 'meanwhile')
@@ -115,6 +151,37 @@ describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
     await world.endAll()
     for (const tab of tabs) await expect.poll(() => seenBy(tab)).toEqual([])
     expect([0, 1].map((at) => world.loads.get(`/ends/${at}`))).toEqual([2, 2])
+  })
+
+  test('a sign-out reaches a slow provider, and a hidden page is not signed in again meanwhile', async () => {
+    // Passes the pause before pages are loaded again.
+    await context.addInitScript(
+      '{ const later = setTimeout; window.setTimeout = (then, ms) => later(then, ms === 3000 ? 30 : ms) }',
+    )
+    const [mine, other] = await openTabs('/sign-out/', 2)
+    const shown = await open('/public/sign-out')
+    if (!mine || !other) throw new Error('two tabs')
+    await untilAllHear([mine, other, shown], 'ready')
+    const hide = (isHidden: boolean) =>
+      other.evaluate(
+        `Object.defineProperty(document, 'hidden', { value: ${isHidden}, configurable: true })`,
+      )
+    await hide(true)
+    const { promise: after, resolve } = Promise.withResolvers<void>()
+    world.provider.set('endSession', { after, times: 1 })
+    await mine.evaluate(`{
+      document.body.innerHTML = '<form method="post" action="/oauth2/logout"></form>'
+      document.forms[0].submit()
+    }`)
+    await expect.poll(() => world.loads.get('/public/sign-out')).toBe(2)
+    await expect.poll(() => world.provider.count('endSession')).toBe(1)
+    resolve()
+    await mine.locator('button[value="yes"]').click()
+    await mine.waitForURL(/signed-out/)
+    expect(await seenBy(other)).toContainEqual(['session-ended', { reason: 'signed-out' }])
+    await hide(false)
+    await other.locator('button[value="alice"]').waitFor()
+    expect([0, 1].map((at) => world.loads.get(`/sign-out/${at}`))).toEqual([1, 1])
   })
 
   test('a page that prevents the default is told once and stays silent', async () => {
@@ -160,6 +227,26 @@ describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
     await world.untilStreams(1, world.second)
     await world.notify('after')
     for (const tab of tabs) await expectNotices(tab, 'before', 'meanwhile', 'after')
+    world.lead(world.first)
+  })
+
+  test('a proxy that drops Last-Event-ID costs a notice and no storm of requests', async () => {
+    const tabs = await openTabs('/dropped/', 2)
+    await untilAllHear(tabs, 'before')
+    let requests = 0
+    await context.route('**/oauth2/events', (route, request) => {
+      requests++
+      const { 'last-event-id': _, ...headers } = request.headers()
+      return route.continue({ headers })
+    })
+    world.lead(world.second)
+    await world.notify('meanwhile')
+    for (const tab of tabs) await tab.evaluate('dispatchEvent(new Event("online"))')
+    await world.untilStreams(1, world.second)
+    for (let at = 0; at < 100; at++) await tabs[1]?.evaluate('history.length')
+    await world.notify('after')
+    for (const tab of tabs) await expect.poll(() => seenBy(tab)).toContainEqual(['notice', 'after'])
+    expect(requests).toBeLessThan(5)
     world.lead(world.first)
   })
 

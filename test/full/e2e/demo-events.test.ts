@@ -81,28 +81,43 @@ describe.skipIf(missing)(`the demo${missing}`, () => {
   })
 
   test.for([
-    ['quickly', false, 'you signed out'],
-    ['after a while', true, 'the provider ended it'],
+    ['hidden', 'you signed out'],
+    ['shown', 'the provider ended it'],
   ] as const)(
-    'changes both windows after a sign-out that is confirmed %s, and nobody else’s',
-    async ([, takesTime, reason]) => {
+    'changes both windows after a sign-out, during which the other one is %s, and nobody else’s',
+    async ([view, reason]) => {
       const { curl, origin, profile } = demo()
       const [hers, his] = [await profile(), await profile()]
       const [one, two] = [await open(hers, 'alice'), await open(hers, 'alice')]
       const bob = await open(his, 'bob')
       await untilShown(curl, 'Tea at four', [one, two, bob])
+      const hide = (isHidden: boolean) =>
+        two.evaluate(
+          `Object.defineProperty(document, 'hidden', { value: ${isHidden}, configurable: true })`,
+        )
+      await hide(view === 'hidden')
       await one.getByRole('button', { name: 'Sign out' }).click()
       await two.getByText('Your session has ended: you signed out in this browser.').waitFor()
       // The provider asks first, and until the answer it lets the other window in again.
-      if (takesTime) await two.getByText('before this one ended: you signed out').waitFor()
+      if (view === 'shown') await two.getByText('before this one ended: you signed out').waitFor()
       await one.locator('button[value="yes"]').click()
       await one.waitForURL(`${origin}/oauth2/signed-out**`)
+      if (view === 'hidden') await hide(false)
       await two.locator('button[value="alice"]').click()
       await two.getByText(`before this one ended: ${reason}`).waitFor()
       expect(await bob.locator('#notices').innerText()).toContain('Tea at four')
       await Promise.all([hers.close(), his.close()])
     },
   )
+
+  test('gives the values of the headers room on a phone', async () => {
+    const context = await demo().profile()
+    const page = await open(context, 'alice')
+    await page.setViewportSize({ width: 360, height: 740 })
+    const widths = `[...document.querySelectorAll('td:last-child')].map((each) => each.clientWidth)`
+    expect(Math.min(...(await page.evaluate<number[]>(widths)))).toBeGreaterThan(200)
+    await context.close()
+  })
 
   test('changes a page whose session is ended at /oauth2/sessions in another browser', async () => {
     const { curl, profile } = demo()

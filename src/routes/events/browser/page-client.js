@@ -5,7 +5,6 @@
 ;(() => {
   /** @type {{ src?: string, isConnected?: boolean }} */
   const { src } = document.currentScript ?? {}
-  if (!src) return
   const url = new URL('events', src).href
   const key = `vestibule ${url}`
   if (key in window) return
@@ -13,7 +12,7 @@
 
   /** @typedef {{ name: string, id?: string | undefined, detail: { reason?: string } }} PageEvent */
   /** @typedef {Record<string, string> & { event?: string, data?: string, id?: string, retry?: string, session?: string }} Fields */
-  /** @typedef {{ ask?: string, at?: string | false, from?: string | undefined, session?: string | undefined, event?: PageEvent }} Message */
+  /** @typedef {{ ask?: string, at?: string, from?: string | undefined, session?: string | undefined, event?: PageEvent }} Message */
 
   const { compare } = new Intl.Collator('en', { numeric: true })
   // Last broadcast that this page has received, or at which it began; empty before.
@@ -30,14 +29,16 @@
   // Time of the last bytes, or of the beginning of an attempt; 0 in a pause. In other pages that of the last message.
   let heard = 0
   let life = new AbortController()
+  // Time at which a form was sent, which may be the sign-out of this page.
+  let sent = 0
   // Ends the running attempt or the pause after it; exists only in the page that holds the connection.
   /** @type {AbortController | undefined} */
   let attempt
   /** @type {BroadcastChannel | undefined} */
   let channel
 
-  /** @returns {Promise<void>} */
-  async function start(steal = false) {
+  /** @type {(steal?: boolean) => Promise<void>} */
+  async function start(steal) {
     stop()
     const { signal } = (life = new AbortController())
     try {
@@ -55,19 +56,19 @@
   function stop() {
     life.abort()
     attempt?.abort()
+    attempt = undefined
     channel?.close()
   }
 
   function wake(silentMs = 2e4) {
-    const { signal } = life
     const now = Date.now()
     if (attempt) {
       if (now - heard >= silentMs) attempt.abort()
-    } else if (!signal.aborted) {
+    } else if (!life.signal.aborted) {
       post({ ask: last })
       // Takes over from a page that the system has put to sleep with its lock.
       setTimeout(() => {
-        if (!attempt && heard < now && !signal.aborted && !document.hidden) void start(true)
+        if (!attempt && heard < now && !life.signal.aborted && !document.hidden) void start(true)
       }, 5e3)
     }
   }
@@ -84,13 +85,13 @@
   }
 
   /** @param {Message} message */
-  function learn({ at, from, event, session }) {
+  function learn({ at = '', from, event, session }) {
     if (attempt) return
     heard = Date.now()
-    isKnown ||= typeof at === 'string'
-    last ||= at || ''
+    isKnown ||= !!at
+    last ||= at
     if (event) take(event)
-    // The connection began after what this page has received, so something may be missing.
+    // The connection was asked to begin after what this page has received, so something may be missing.
     if (from && compare(from, last) > 0) post({ ask: last })
     meet(session)
   }
@@ -103,7 +104,7 @@
       seen = ask
       wake(0)
     } else wake()
-    post({ at: isKnown && last, session: begun })
+    post({ at: last, session: begun })
   }
 
   /** @param {AbortSignal} signal */
@@ -118,15 +119,13 @@
       clearInterval(watch)
       heard = 0
       const growing = Math.min(6e4, retryMs * 2 ** fails) * (1 - Math.random() / 2)
-      // A pause that is too long for a timer would be none.
-      const ms = Math.min(fails ? leastMs + growing : retryMs, 2e9)
       if (!turn.aborted)
         await new Promise((resolve) => {
           turn.onabort = resolve
-          setTimeout(resolve, ms)
+          // A pause that is too long for a timer would be none.
+          setTimeout(resolve, Math.min(fails ? leastMs + growing : retryMs, 2e9))
         })
     }
-    attempt = undefined
   }
 
   /** @param {AbortSignal} signal */
@@ -178,12 +177,15 @@
 
   /** @param {Fields} fields */
   function dispatch({ event, data, id, retry, session }) {
+    // The rest of what came together is for the page that is loaded then.
+    if (isOver) return
     retryMs = Number(retry) || retryMs
+    const from = seen || id
     if (id) seen = id
     if (event && data) share({ name: event, id, detail: JSON.parse(data) })
     else if (session || !last) {
-      last ||= id ?? ''
-      post({ at: last, from: id, session })
+      last ||= seen
+      post({ at: last, from, session })
       meet(session)
     }
   }
@@ -212,18 +214,26 @@
     last = id || last
     isOver = isEnd
     if (isEnd) stop()
-    const event = new CustomEvent(`vestibule:${name}`, { detail, cancelable: isEnd })
-    if (!dispatchEvent(event) || !isEnd) return
-    // A sign-out of this page has its way to the provider before it, and a reload before that would sign in again.
+    const options = { detail, cancelable: isEnd }
+    if (!dispatchEvent(new CustomEvent(`vestibule:${name}`, options)) || !isEnd) return
+    // Another window would be signed in again before the sign-out has reached the provider.
     if (detail.reason === 'signed-out') setTimeout(reload, 3e3)
-    else reload()
+    else location.reload()
   }
 
-  const reload = () => location.reload()
+  // Waits while the provider may be asking in another tab, and while this page's own sign-out is on its way there.
+  function reload() {
+    if (document.hidden || Date.now() - sent < 6e4) setTimeout(reload, 3e3)
+    else location.reload()
+  }
 
   addEventListener('pagehide', stop)
   addEventListener('pageshow', ({ persisted }) => void (persisted && !isOver && start()))
   addEventListener('online', () => wake(0))
   addEventListener('visibilitychange', () => wake())
+  // Comes also where a script sends the form, unlike `submit`; with `beforeunload` some browsers would not keep the page.
+  addEventListener('formdata', () => {
+    sent = Date.now()
+  })
   void start()
 })()
