@@ -69,7 +69,9 @@ describeWithRedis('broadcasts over replicas', () => {
       [1, 2, 3, 4, 5, 6],
       [1, 2, 3, 4, 5, 6],
     ])
-    expect(await readMetric(world.other, 'vestibule_store_integrity_failures_total')).toBeGreaterThan(0)
+    expect(
+      await readMetric(world.other, 'vestibule_store_integrity_failures_total'),
+    ).toBeGreaterThan(0)
   })
 
   test('one that no subscriber heard reaches all pages when they hear again', async () => {
