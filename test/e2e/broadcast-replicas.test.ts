@@ -1,6 +1,7 @@
 import { afterEach, expect, test } from 'vitest'
 import { openEvents, publicOrigin, untilEvents } from '../support/event-client.ts'
 import { SUBSCRIBER } from '../support/hybrid-replicas.ts'
+import { readMetric } from '../support/outage.ts'
 import { prepared } from '../support/prepared.ts'
 import { describeWithRedis, HYBRID, PATIENT, startReplicasInProcess } from '../support/replicas.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
@@ -68,6 +69,9 @@ describeWithRedis('broadcasts over replicas', () => {
       [1, 2, 3, 4, 5, 6],
       [1, 2, 3, 4, 5, 6],
     ])
+    expect(
+      await readMetric(world.other, 'vestibule_store_integrity_failures_total'),
+    ).toBeGreaterThan(0)
   })
 
   test('one that no subscriber heard reaches all pages when they hear again', async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { openEvents, publicOrigin, untilEvents } from '../support/event-client.ts'
 import { ADMIN_TOKEN, askAdmin } from '../support/operator.ts'
+import { readMetric } from '../support/outage.ts'
 import { until } from '../support/own-lag.ts'
 import { prepared } from '../support/prepared.ts'
 import { startRelyingParty } from '../support/relying-party.ts'
@@ -110,6 +111,7 @@ test('the end of a session is told with its reason, to a request after it as wel
   await askAdmin(vestibule, 'DELETE', 'sessions?user=bob')
   expect(await client.ended).toBe('complete')
   expect(client.events).toMatchObject([{ name: 'session-ended', data: '{"reason":"operator"}' }])
+  expect(await readMetric(vestibule, 'vestibule_events_sent_total{kind="session-ended"}')).toBe(1)
   using after = await open({ cookie })
   expect([after.status, JSON.parse(after.text())]).toEqual([
     401,

@@ -397,6 +397,9 @@ test('a replica that has as many streams as its heap has room for refuses one mo
     expect(await readMetric(vestibule, 'vestibule_event_streams_refused_total')).toBe(asked)
   }
   expect(streams.every(({ isOpen }) => isOpen())).toBe(true)
+  expect(JSON.parse((await vestibule.internal('/health')).body)).toMatchObject({
+    events: { streams: MOST_STREAMS, findings: [{ code: 'streams_refused' }] },
+  })
   streams[0]?.close()
   await untilMetric(vestibule, OPEN, MOST_STREAMS - 1)
   streams.push(await openEvents({ origin, cookie }))
