@@ -144,7 +144,7 @@ describe('C74: a connection is judged by its own commands alone', () => {
     const elapse = holdTime()
     const steps: string[] = []
     await using redis = await startSpokenRedis((command, connection) => {
-      if (/DEL|SUBSCRIBE/i.test(command[0] ?? '')) {
+      if (/^(?:DEL|(?:UN)?SUBSCRIBE)$/i.test(command[0] ?? '')) {
         steps.push(command[0] ?? '')
         elapse(1500)
       }
