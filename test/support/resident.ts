@@ -9,15 +9,35 @@ import type { VestibuleProcess } from './vestibule-process.ts'
 
 const MIB = 1024 * 1024
 
-/** Memory limit and environment of the container in the manifest. */
-export function manifestLimits() {
+/** Memory limit and environment of the container in the manifest, or with `component` as it changes them. */
+export function manifestLimits(component?: 'connected-clients') {
   const { spec } = parse(readFileSync('deploy/k8s/base/deployment.yaml', 'utf8')) as {
     spec: Workload
   }
   const [{ env = [], resources }] = spec.template.spec.containers
-  const limitBytes = Number.parseInt(resources.limits['memory'] ?? '', 10) * MIB
   const settings = Object.fromEntries(env.map(({ name, value = '' }) => [name, value]))
-  return { limitBytes, settings }
+  const {
+    limit = resources.limits['memory'] ?? '',
+    NODE_OPTIONS = settings['NODE_OPTIONS'] ?? '',
+  } = component ? patched(component) : {}
+  return {
+    limitBytes: Number.parseInt(limit, 10) * MIB,
+    settings: { ...settings, NODE_OPTIONS },
+  }
+}
+
+interface ComponentPatch {
+  readonly op: string
+  readonly path: string
+  readonly value: string
+}
+
+function patched(component: string): { readonly limit?: string; readonly NODE_OPTIONS?: string } {
+  const file = readFileSync(`deploy/k8s/components/${component}/kustomization.yaml`, 'utf8')
+  const { patches } = parse(file) as { patches: readonly { patch: string }[] }
+  const steps = patches.flatMap(({ patch }) => parse(patch) as ComponentPatch[])
+  const find = (end: string) => steps.find(({ path }) => path.endsWith(end))?.value ?? ''
+  return { limit: find('limits/memory'), NODE_OPTIONS: find('env/0/value') }
 }
 
 /** Returns the resident memory of a process, and the most that it has been. */

@@ -45,7 +45,7 @@ interface Cost {
 
 async function startWorld() {
   await using stack = new AsyncDisposableStack()
-  const { limitBytes, settings } = manifestLimits()
+  const { limitBytes, settings } = manifestLimits('connected-clients')
   const NODE_OPTIONS = `${settings['NODE_OPTIONS']} ${COLLECTING}`
   const replicas = stack.use(
     await startReplicas({
