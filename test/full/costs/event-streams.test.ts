@@ -93,7 +93,7 @@ describeWithRedis('ten thousand streams of one replica', () => {
     })
   })
 
-  test('stay within the memory of the manifest, and cost next to nothing while they are idle', {
+  test('stay within the memory of components/connected-clients, and cost next to nothing while they are idle', {
     timeout,
   }, async () => {
     const { first, limitBytes, openAll, leaveAll } = world()
