@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
 import { createCheckMetrics, type LookUp } from './check-metrics.ts'
+import { createEventMetrics, type EventMetrics } from './event-metrics.ts'
 import {
   addRedisGauges,
   createRedisMetrics,
@@ -34,16 +35,8 @@ const REFRESH_RESULTS = [
 /** Results of a back-channel logout, as labels; each starts at 0. */
 const LOGOUT_RESULTS = ['done', 'deferred', 'replayed', 'refused', 'failed'] as const
 
-/** Reasons for which a stream was closed, as labels; each starts at 0. */
-const CLOSE_REASONS = ['left', 'session-ended', 'slow', 'surplus', 'draining'] as const
-export type CloseReason = (typeof CLOSE_REASONS)[number]
-
-/** Kinds of events that pages receive, as labels; each starts at 0. */
-const EVENT_KINDS = ['session-ended', 'session-renewed', 'broadcast'] as const
-export type EventKind = (typeof EVENT_KINDS)[number]
-
 /** Counters, gauges and histograms of the service; each call counts one event. */
-export interface Metrics extends RedisMetrics {
+export interface Metrics extends RedisMetrics, EventMetrics {
   readonly registry: Registry
   readonly check: (outcome: CheckOutcome, source: CheckSource, seconds: number) => void
   readonly sessionCacheLookUp: (result: LookUp) => void
@@ -60,10 +53,6 @@ export interface Metrics extends RedisMetrics {
   duplicateCookie(): void
   loopStopped(): void
   integrityFailure(): void
-  broadcast(): void
-  streamRefused(): void
-  streamClosed(reason: CloseReason): void
-  eventsSent(kind: EventKind, count: number): void
   /** Adds the gauges; called once, after everything they read has been created. */
   observe(observed: Observed): void
 }
@@ -137,15 +126,6 @@ export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Met
     'store_integrity_failures',
     'Stored records that could not be decrypted',
   )
-  const broadcasts = counter('broadcasts', 'Broadcasts that this replica has accepted')
-  const streamsRefused = counter(
-    'event_streams_refused',
-    'Streams refused because this replica has as many as it may',
-  )
-  const streamsClosed = counter('event_streams_closed', 'Closed streams to pages', ['reason'])
-  for (const reason of CLOSE_REASONS) streamsClosed.inc({ reason }, 0)
-  const events = counter('events_sent', 'Events written to pages', ['kind'])
-  for (const kind of EVENT_KINDS) events.inc({ kind }, 0)
   const redis = createRedisMetrics(registry, hasRedis)
   return {
     registry,
@@ -164,10 +144,7 @@ export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Met
     duplicateCookie: () => duplicates.inc(),
     loopStopped: () => loops.inc(),
     integrityFailure: () => integrity.inc(),
-    broadcast: () => broadcasts.inc(),
-    streamRefused: () => streamsRefused.inc(),
-    streamClosed: (reason) => streamsClosed.inc({ reason }),
-    eventsSent: (kind, count) => events.inc({ kind }, count),
+    ...createEventMetrics(registry),
     ...redis,
     observe: (observed) => addGauges(registry, observed),
   }

@@ -152,6 +152,17 @@ describe('when the script asks again', () => {
     for (const lastEventId of asked.slice(1)) expect(lastEventId).toBe(reached)
   })
 
+  test.for<readonly [string, readonly number[], readonly string[]]>([
+    ['signed-out', [3000], []],
+    ['replaced', [3000], []],
+    ['signed-out-elsewhere', [], ['reloaded']],
+    ['operator', [], ['reloaded']],
+  ])('the page is loaded again after %s', async ([reason, pauses, reloaded]) => {
+    const ended = `event: session-ended\ndata: {"reason":"${reason}"}\n\n`
+    const { told, pausesMs } = await runClientScript(script, [{ chunks: [`id: 1-0\n\n${ended}`] }])
+    expect([told, pausesMs]).toEqual([[['session-ended', { reason }], ...reloaded], pauses])
+  })
+
   test('another session than that of the page replaces it, and nothing of it is told', async () => {
     const { told, asked } = await runClientScript(script, SESSIONS)
     expect([told, asked.length]).toEqual([

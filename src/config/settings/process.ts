@@ -40,28 +40,12 @@ export const processSettings = {
   INTERNAL_TLS_CLIENT_CA_FILE: pemFile(
     'PEM file of the authority whose client certificates `/auth`, `/metrics` and `/admin` demand; probes need none.',
   ),
-  ADMIN_TOKEN: z
-    .string()
-    .optional()
-    .register(
-      notes,
-      note(
-        PROCESS,
-        'Bearer token for `/admin` on the internal listener; not set = no `/admin`. Fewer than 32 characters are logged as a risk.',
-        true,
-      ),
-    ),
-  BROADCAST_TOKEN: z
-    .string()
-    .optional()
-    .register(
-      notes,
-      note(
-        PROCESS,
-        'Bearer token for `POST /admin/broadcast` alone, for apps that send events to open pages; `ADMIN_TOKEN` may send them too, and must be another token. Fewer than 32 characters are logged as a risk.',
-        true,
-      ),
-    ),
+  ADMIN_TOKEN: bearerToken(
+    'Bearer token for `/admin` on the internal listener; not set = no `/admin`, other than what `BROADCAST_TOKEN` opens. Fewer than 32 characters are logged as a risk.',
+  ),
+  BROADCAST_TOKEN: bearerToken(
+    'Bearer token for `POST /admin/broadcast` alone, for apps that send events to open pages; `ADMIN_TOKEN` may send them too, and must be another token. Fewer than 32 characters are logged as a risk.',
+  ),
   DRAIN_SECONDS: seconds(0, 300, 5).register(
     notes,
     note(PROCESS, 'Seconds for which requests are still served after SIGTERM.'),
@@ -74,4 +58,11 @@ export const processSettings = {
 
 function pemFile(text: string) {
   return z.string().optional().register(notes, note(PROCESS, text))
+}
+
+function bearerToken(text: string) {
+  return z
+    .string()
+    .optional()
+    .register(notes, note(PROCESS, text, true))
 }

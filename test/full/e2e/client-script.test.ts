@@ -2,6 +2,7 @@ import type { Browser, BrowserContext, Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { chromiumMissing, launchChromium } from '../../support/chromium.ts'
 import { type FollowedPages, seenBy, startFollowedPages } from '../../support/followed-pages.ts'
+import { readMetric } from '../../support/outage.ts'
 
 const TABS = 10
 const ENDED = ['session-ended', { reason: 'operator' }]
@@ -182,6 +183,20 @@ describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
     await hide(false)
     await other.locator('button[value="alice"]').waitFor()
     expect([0, 1].map((at) => world.loads.get(`/sign-out/${at}`))).toEqual([1, 1])
+  })
+
+  test('a new sign-in loads the other tab again, which needs no further one', async () => {
+    const [mine, other] = await openTabs('/replaced/', 2)
+    if (!mine || !other) throw new Error('two tabs')
+    await untilAllHear([mine, other], 'ready')
+    const signIns = () => readMetric(world.first, 'vestibule_sign_ins_total{result="success"}')
+    const before = await signIns()
+    const target = encodeURIComponent(`${world.app}/replaced/0`)
+    await mine.goto(`${world.app}/oauth2/login?rd=${target}`)
+    await mine.waitForURL(`${world.app}/replaced/0`)
+    await expect.poll(() => world.loads.get('/replaced/1')).toBe(2)
+    await untilAllHear([mine, other], 'again')
+    expect([await signIns(), world.loads.get('/replaced/0')]).toEqual([before + 1, 2])
   })
 
   test('a page that prevents the default is told once and stays silent', async () => {

@@ -192,12 +192,13 @@
 
   /**
    * Ends a page that began in another session: while it was kept for going back to it, it has not heard of the end.
+   * Waits for no reason, because the browser has its new cookie.
    * @param {string} [current]
    */
   function meet(current = '') {
     begun ||= current
     if (current && current !== begun)
-      take({ name: 'session-ended', detail: { reason: 'replaced' } })
+      take({ name: 'session-ended', detail: { reason: 'replaced' } }, /^$/)
   }
 
   /** @param {PageEvent} event */
@@ -207,32 +208,33 @@
   }
 
   /** @param {PageEvent} event */
-  function take({ name, id, detail }) {
+  function take({ name, id, detail }, slowReasons = /signed-out$|replaced/) {
     const isEnd = name === 'session-ended'
     if ((isEnd && !isKnown) || (id && compare(id, last) <= 0)) return
     isKnown = true
     last = id || last
     isOver = isEnd
     if (isEnd) stop()
-    const options = { detail, cancelable: isEnd }
-    if (!dispatchEvent(new CustomEvent(`vestibule:${name}`, options)) || !isEnd) return
-    // Another window would be signed in again before the sign-out has reached the provider.
-    if (detail.reason === 'signed-out') setTimeout(reload, 3e3)
+    const event = new CustomEvent(`vestibule:${name}`, { detail, cancelable: isEnd })
+    if (dispatchEvent(event) && isEnd) reload(slowReasons.test(`${detail.reason}`))
+  }
+
+  /**
+   * Waits until the sign-out has reached the provider, or the new cookie this browser, because the page would be signed in
+   * again; also while the provider may be asking in another tab, and while this page's own sign-out is on its way there.
+   */
+  function reload(isWaiting = document.hidden || Date.now() - sent < 6e4) {
+    if (isWaiting) setTimeout(reload, 3e3)
     else location.reload()
   }
 
-  // Waits while the provider may be asking in another tab, and while this page's own sign-out is on its way there.
-  function reload() {
-    if (document.hidden || Date.now() - sent < 6e4) setTimeout(reload, 3e3)
-    else location.reload()
-  }
-
-  addEventListener('pagehide', stop)
-  addEventListener('pageshow', ({ persisted }) => void (persisted && !isOver && start()))
-  addEventListener('online', () => wake(0))
-  addEventListener('visibilitychange', () => wake())
+  const on = addEventListener
+  on('pagehide', stop)
+  on('pageshow', ({ persisted }) => void (persisted && !isOver && start()))
+  on('online', () => wake(0))
+  on('visibilitychange', () => wake())
   // Comes also where a script sends the form, unlike `submit`; with `beforeunload` some browsers would not keep the page.
-  addEventListener('formdata', () => {
+  on('formdata', () => {
     sent = Date.now()
   })
   void start()
