@@ -7,7 +7,7 @@ import {
   settings,
 } from '../src/config/settings/settings.ts'
 import { fileKeyOf, namesOf } from '../src/config/sources/file-keys.ts'
-import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../src/core/identity.ts'
+import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../src/core/identity-headers.ts'
 import { TRAEFIK_FILES } from './traefik-files.ts'
 
 /** Generated files by path; `--check` lists the outdated ones instead of writing them. */

@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../src/core/identity.ts'
+import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../src/core/identity-headers.ts'
 import { type RunningProcess, startProcess } from './process.ts'
 
 export interface RunningVestibule extends AsyncDisposable {

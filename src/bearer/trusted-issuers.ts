@@ -15,7 +15,8 @@ export interface TrustedIssuers {
 }
 
 export interface TrustedIssuersOptions {
-  readonly issuers: ReadonlySet<string>
+  /** Returns the issuers that rules name now. */
+  readonly issuers: () => ReadonlySet<string>
   /** Connects to an issuer; called once for each, on its first token. */
   readonly connect: (issuer: string) => ProviderConnection
   readonly keySets: KeySets
@@ -29,7 +30,7 @@ const PAUSE_MS = 1000
 /** Creates verifiers that throw `AuthError` `provider_unavailable` where discovery fails or exceeds its time limit. */
 export function createTrustedIssuers(options: TrustedIssuersOptions): TrustedIssuers {
   const connections = new Map<string, ProviderConnection>()
-  const trusted = new Map([...options.issuers].map((issuer) => [issuer, createVerifier(issuer)]))
+  const verifiers = new Map<string, VerifyByIssuer>()
 
   function createVerifier(issuer: string): VerifyByIssuer {
     let keySet: KeySet | undefined
@@ -52,7 +53,10 @@ export function createTrustedIssuers(options: TrustedIssuersOptions): TrustedIss
   }
 
   return {
-    verifierOf: (issuer) => trusted.get(issuer),
+    verifierOf: (issuer) =>
+      options.issuers().has(issuer)
+        ? verifiers.getOrInsertComputed(issuer, createVerifier)
+        : undefined,
     close() {
       for (const connection of connections.values()) connection.close()
     },

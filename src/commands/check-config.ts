@@ -1,7 +1,7 @@
 import type { Environment } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 import { describeNotice } from '../config/notices.ts'
-import type { AccessRule, SignedInRule, TokenRule } from '../core/access-rule.ts'
+import type { AccessRule, SignedInRule, TokenRule } from '../core/access/access-rule.ts'
 import type { ClientCredentials } from '../core/client-credentials.ts'
 import { createSite } from '../core/site.ts'
 import { describeRedis } from './describe-redis.ts'
@@ -15,7 +15,7 @@ export async function checkConfig(environment: Environment): Promise<number> {
     describeLists(config),
     describeRedis(config),
     describeKey(config.clientCredentials),
-    describeRules(config.rules),
+    describeRules(config.rules.rules),
     config.notices.map((notice) => `# Note: ${describeNotice(notice)}`),
   ]
   const texts = sections.filter((lines) => lines.length > 0).map((lines) => lines.join('\n'))
@@ -32,7 +32,7 @@ function describeKey(credentials: ClientCredentials): string[] {
 function describeRules(rules: readonly AccessRule[]): string[] {
   return [
     '# The first rule that matches decides; what matches none is denied.',
-    ...rules.map((rule, index) => `# ${index + 1}. ${describeRule(rule)}`),
+    ...rules.map((rule) => `# ${rule.name}. ${describeRule(rule)}`),
   ]
 }
 

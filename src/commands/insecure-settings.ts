@@ -27,7 +27,7 @@ const RISKS: readonly Risk[] = [
   },
   {
     setting: 'PUBLIC_PATHS',
-    isTaken: ({ rules }) => rules.every(({ access }) => access !== 'signed-in'),
+    isTaken: ({ rules: { rules } }) => rules.every(({ access }) => access !== 'signed-in'),
     text: 'no user is allowed to open anything that is not public',
   },
   {

@@ -3,6 +3,7 @@ import { createProofVerifier, type VerifyProof } from '../bearer/dpop-proof.ts'
 import { createTrustedIssuers } from '../bearer/trusted-issuers.ts'
 import { type BearerVerifier, createBearerVerifier } from '../bearer/verify-bearer.ts'
 import type { Config } from '../config/config.ts'
+import type { LiveRules } from '../core/access/rule-set.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import type { SharedState } from '../store/shared-state.ts'
 import type { Log } from '../telemetry/log.ts'
@@ -14,8 +15,8 @@ export interface Bearers {
   readonly verifier: BearerVerifier
   readonly verifyProof: VerifyProof
   readonly deniedTokens: DeniedTokens
-  /** Issuers whose tokens at least one rule accepts. */
-  readonly issuers: ReadonlySet<string>
+  /** Returns the issuers whose tokens at least one rule accepts. */
+  readonly issuers: () => ReadonlySet<string>
   close(): void
 }
 
@@ -26,19 +27,17 @@ export interface ComposeBearersOptions {
   readonly now: () => EpochMs
   readonly state: SharedState
   readonly oidc: Oidc
+  readonly rules: LiveRules
 }
 
 /** Makes the verifier of bearer tokens. Further issuers are discovered when their first token arrives. */
 export function composeBearers(options: ComposeBearersOptions): Bearers {
   const { config, log, metrics, now, state, oidc } = options
-  const { settings, rules } = config
-  const tokenRules = rules.flatMap((rule) =>
-    rule.access === 'signed-in' ? (rule.bearer ?? []) : [],
-  )
-  const issuers = new Set(tokenRules.flatMap(({ requirement }) => [...requirement.issuers]))
+  const { settings } = config
+  const issuers = () => options.rules.current.set.issuers
   const deniedTokens = createDeniedTokens({
     denyList: state.denyList,
-    isUsed: issuers.size > 0,
+    isUsed: issuers().size > 0,
     firstAttempt: state.firstAttempt,
     isAvailable: () => state.isAvailable,
     onUnread: () =>

@@ -3,7 +3,7 @@ import type { Hono } from 'hono'
 import { createInternalApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
-import { ACCESS_TOKEN_HEADER } from '../core/identity.ts'
+import { ACCESS_TOKEN_HEADER } from '../core/identity-headers.ts'
 import { createCertificateDemand, type RequireCertificate } from '../http/client-certificates.ts'
 import { createRefusals } from '../http/error-answer.ts'
 import type { NodeEnv } from '../http/request.ts'
@@ -28,6 +28,7 @@ import type { Caches } from './listeners.ts'
 import { cacheBounds, memoryNeed } from './memory-budget.ts'
 import type { Oidc } from './oidc.ts'
 import { refreshPatienceMs } from './refresher.ts'
+import type { KeptRules } from './rules.ts'
 import type { ComposedSessions } from './sessions.ts'
 import type { Web } from './web.ts'
 
@@ -39,6 +40,7 @@ export interface InternalRoutesOptions {
   readonly version: string
   readonly isAccepting: () => boolean
   readonly overload: OverloadWatch
+  readonly rules: KeptRules
   readonly state: SharedState
   readonly oidc: Oidc
   readonly bearers: Bearers
@@ -69,7 +71,7 @@ export function composeInternalRoutes(options: InternalRoutesOptions): Hono<Node
     events: () => ({ streams: streams.size, findings: options.events.findings() }),
     memoryNeed: memoryNeed(cacheBounds(config), options.events.maxStreams),
     containerLimit: readContainerLimit,
-    ofCertificate: () => options.certificate?.findings() ?? [],
+    ofFiles: () => [...(options.certificate?.findings() ?? []), ...options.rules.findings()],
     version,
   })
   const admin = createAdmin({
@@ -98,8 +100,8 @@ export function composeInternalRoutes(options: InternalRoutesOptions): Hono<Node
 }
 
 function composeCheck(options: InternalRoutesOptions, requireCertificate: RequireCertificate) {
-  const { config, metrics, now, bearers, state, web } = options
-  const { settings, rules, identityHeaders } = config
+  const { config, metrics, now, rules, bearers, state, web } = options
+  const { settings, identityHeaders } = config
   const { sessions, outageAssertions, outageGraceMs } = options.sessions
   const { addresses, cookies, writePage, proxies, protectedSites, returnTo, realmOf } = web
   const storeTimeoutMs = settings.CHECK_STORE_TIMEOUT_MS
@@ -143,7 +145,6 @@ function composeCheck(options: InternalRoutesOptions, requireCertificate: Requir
     }),
     denials: createDenials({ addresses, cookies, returnTo, writePage }),
     refusalLog: createRefusalLog({
-      rules,
       cookies,
       sessions,
       realmOf,

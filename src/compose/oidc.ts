@@ -1,6 +1,8 @@
 import type { Config } from '../config/config.ts'
+import type { LiveRules } from '../core/access/rule-set.ts'
 import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
+import { claimsNamedBy } from '../core/identity-headers.ts'
 import { type IdentityOptions, lacksClaims } from '../core/read-identity.ts'
 import { connectProvider, type ProviderConnection } from '../oidc/discovery/provider.ts'
 import { createRefresh, type RefreshTokens } from '../oidc/refresh.ts'
@@ -28,10 +30,11 @@ export interface ComposeOidcOptions {
   readonly config: Config
   readonly log: Log
   readonly now: () => EpochMs
+  readonly rules: LiveRules
 }
 
 /** Connects to the provider now and retries while it is unreachable. */
-export function composeOidc({ config, log, now }: ComposeOidcOptions): Oidc {
+export function composeOidc({ config, log, now, rules }: ComposeOidcOptions): Oidc {
   const { settings, identityHeaders, clientCredentials, authorizationParams } = config
   const endSessionTemplate = settings.OIDC_END_SESSION_URL
   const internalUrl = settings.OIDC_INTERNAL_URL
@@ -52,7 +55,9 @@ export function composeOidc({ config, log, now }: ComposeOidcOptions): Oidc {
     ...(settings.OIDC_GROUPS_SEPARATOR && { groupsSeparator: settings.OIDC_GROUPS_SEPARATOR }),
     emailClaim: settings.OIDC_EMAIL_CLAIM,
     trustEmail: settings.OIDC_TRUST_EMAIL,
-    headers: identityHeaders,
+    get claims() {
+      return claimsNamedBy(identityHeaders, rules.current.set.claims)
+    },
   }
   const client = {
     connection: provider,

@@ -11,9 +11,11 @@ import { composeEvents } from './events.ts'
 import { composeInternalRoutes } from './internal-routes.ts'
 import { type KeptCertificate, keepCertificate } from './internal-tls.ts'
 import { createListeners } from './listeners.ts'
+import { observeService } from './observe.ts'
 import { composeOidc } from './oidc.ts'
 import { composePublicRoutes } from './public-routes.ts'
 import { composeRefresher } from './refresher.ts'
+import { keepRules } from './rules.ts'
 import { composeSessions } from './sessions.ts'
 import { openSharedState } from './state.ts'
 import { composeWeb } from './web.ts'
@@ -58,12 +60,13 @@ export function composeService(options: ServiceOptions): Service {
   let isStarted = false
   const isAccepting = () => isStarted
   const metrics = createMetrics({ hasRedis: config.redis !== undefined })
+  const rules = keepRules({ config, log })
   const overload = options.overload ?? watchOverload()
   const ring = createKeyRing(config.keys ?? [randomBytes(EPHEMERAL_KEY_BYTES)])
   const fingerprint = () => ({ keys: ring.fingerprints(), mode, version })
   const state = openSharedState({ config, log, metrics, now, fingerprint })
-  const oidc = composeOidc({ config, log, now })
-  const bearers = composeBearers({ config, log, metrics, now, state, oidc })
+  const oidc = composeOidc({ config, log, now, rules })
+  const bearers = composeBearers({ config, log, metrics, now, rules, state, oidc })
   const events = composeEvents({ config, metrics, now, ring, state })
   const { streams } = events
   const sessions = composeSessions({ config, log, metrics, now, ring, state, streams })
@@ -100,6 +103,7 @@ export function composeService(options: ServiceOptions): Service {
     version,
     isAccepting,
     overload,
+    rules,
     state,
     oidc,
     bearers,
@@ -110,20 +114,10 @@ export function composeService(options: ServiceOptions): Service {
     certificate,
     events,
   })
+  rules.onReplaced(() => bearers.verifier.clear())
   state.subscribe(createListeners({ sessions, deniedTokens: bearers.deniedTokens, caches, events }))
   void events.broadcasts.catchUp()
-  metrics.observe({
-    cachedSessions: () => caches.sessions.size,
-    cachedBytes: () => caches.sessions.bytes,
-    eventStreams: () => streams.size,
-    isProviderDiscovered: () => oidc.provider.isDiscovered,
-    revocationsWaiting: () => sessions.sessions.revocations.waiting,
-    logLinesDropped: () => log.droppedLines?.() ?? 0,
-    ...(certificate && {
-      certificateEndSeconds: () => certificate.current().notAfterMs / 1000,
-    }),
-    redis: state.redis,
-  })
+  observeService({ log, metrics, certificate, state, oidc, sessions, streams })
   return {
     publicApp,
     internalApp,
@@ -143,6 +137,7 @@ export function composeService(options: ServiceOptions): Service {
     async stop(inFlightMs) {
       isStarted = false
       certificate?.close()
+      rules.close()
       overload.close()
       streams.close()
       oidc.close()

@@ -1,7 +1,7 @@
 import type { BlockList } from 'node:net'
-import type { AccessRule } from '../core/access-rule.ts'
+import type { RuleSet } from '../core/access/rule-set.ts'
 import type { ClientCredentials } from '../core/client-credentials.ts'
-import type { IdentityHeader } from '../core/identity.ts'
+import type { IdentityHeader } from '../core/identity-headers.ts'
 import type { Proxies } from '../core/proxies.ts'
 import type { HostPattern, Site } from '../core/site.ts'
 import type { AuthorizationParam } from './authorization-params.ts'
@@ -24,7 +24,7 @@ export interface CommonConfig {
   readonly settings: Settings
   readonly publicSite?: Site
   readonly hosts: readonly HostPattern[]
-  readonly rules: readonly AccessRule[]
+  readonly rules: RuleSet
   readonly identityHeaders: readonly IdentityHeader[]
   readonly clientCredentials: ClientCredentials
   /** Proxies for requests to providers and issuers; absent where none is set. */
@@ -45,6 +45,10 @@ export interface CommonConfig {
   readonly notices: readonly Notice[]
   /** Path of the key file, which is re-read while the service runs. */
   readonly keyFile?: string
+  /** Files that hold rules, policies and lists, which are re-read while the service runs. */
+  readonly ruleFiles: readonly string[]
+  /** Reads the same environment and its files again. Throws `ConfigError` as at the start. */
+  readonly readAgain: () => Config
 }
 
 /** Environment variables by name. */

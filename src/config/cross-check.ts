@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { BlockList } from 'node:net'
-import { IDENTITY_HEADERS, type IdentityHeader } from '../core/identity.ts'
+import { IDENTITY_HEADERS, type IdentityHeader } from '../core/identity-headers.ts'
 import { createSite, type HostPattern, parseHostPattern, type Site } from '../core/site.ts'
 import { attempt } from './attempt.ts'
 import { readAuthorizationParams } from './authorization-params.ts'
@@ -24,7 +24,7 @@ export function crossCheck(
   settings: Settings,
   ruleSources: readonly RuleSource[] | undefined,
   problems: string[],
-): Omit<CommonConfig, 'keyFile' | 'origins' | 'notices'> {
+): Omit<CommonConfig, 'keyFile' | 'ruleFiles' | 'readAgain' | 'origins' | 'notices'> {
   const publicSite = parsePublicUrl(settings, problems)
   // An unreadable rules file leaves open whether it names hosts.
   const hosts = parseHosts(settings, ruleSources !== undefined, problems)

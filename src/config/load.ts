@@ -36,6 +36,8 @@ export function loadConfig(given: Environment): Config {
     origins: originsOf(sources, timeouts),
     notices: [...unknown, ...sources.overridden, ...notices],
     ...(keyFile !== undefined && { keyFile }),
+    ruleFiles: ruleFilesOf(environment, sources),
+    readAgain: () => loadConfig(given),
   }
   const mode = parsed.REDIS_CACHE_MODE
   return redis && mode !== 'memory'
@@ -54,6 +56,20 @@ export function loadSettings<N extends SettingName>(
   const { parsed } = parseSettings(sources, names, problems)
   if (problems.length > 0) throw new ConfigError(problems)
   return parsed
+}
+
+/** Settings that say who may enter, which are re-read with the rules. */
+const RELOADED = [
+  'PUBLIC_PATHS',
+  'ALLOWED_EMAILS',
+  'ALLOWED_EMAIL_DOMAINS',
+  'ALLOWED_GROUPS',
+] as const satisfies readonly SettingName[]
+
+function ruleFilesOf(environment: Environment, { given }: Sources): readonly string[] {
+  const file = environment['VESTIBULE_CONFIG']?.trim()
+  const lists = RELOADED.flatMap((name) => pathOf(given.get(name)) ?? [])
+  return [...(file ? [file] : []), ...lists]
 }
 
 function limitsOf(timeouts: readonly AddressTimeout[]): Partial<Settings> {

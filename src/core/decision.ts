@@ -1,4 +1,5 @@
-import type { Access, SignedInAccess } from './access-rule.ts'
+import type { Access, SignedInAccess } from './access/access-rule.ts'
+import type { Requester } from './access/condition.ts'
 import { type Bearer, type BearerAccess, faultOf, type TokenFault } from './bearer.ts'
 import type { EpochMs } from './epoch-ms.ts'
 import type { ForwardedRequest } from './forwarded-request.ts'
@@ -35,17 +36,29 @@ export type Verdict =
   /** Refusal that asks for a token, with the fault of the presented one. */
   | { readonly kind: 'refuse-token'; readonly fault?: TokenFault }
 
-/** Decides without I/O, and fails closed: refuses whatever is not explicitly allowed. */
-export function decide(access: Access, requestClass: RequestClass, evidence: Evidence): Verdict {
+/**
+ * Decides without I/O, and fails closed: refuses whatever is not explicitly allowed. `address` is the client's, where the
+ * access needs it.
+ */
+export function decide(
+  access: Access,
+  requestClass: RequestClass,
+  evidence: Evidence,
+  address?: string,
+): Verdict {
   switch (access.kind) {
     case 'public':
       return { kind: 'allow' }
+    case 'optional':
+      return evidence.kind === 'session'
+        ? { kind: 'allow', principal: evidence.session }
+        : { kind: 'allow' }
     case 'deny':
       return { kind: 'forbidden' }
     case 'signed-in':
       return isPassedPreflight(access, requestClass)
         ? { kind: 'allow' }
-        : decideSignedIn(access, evidence)
+        : decideSignedIn(access, evidence, address)
   }
 }
 
@@ -53,22 +66,31 @@ function isPassedPreflight(access: SignedInAccess, requestClass: RequestClass): 
   return requestClass === 'preflight' && access.passesPreflight
 }
 
-function decideSignedIn(access: SignedInAccess, evidence: Evidence): Verdict {
+function decideSignedIn(
+  access: SignedInAccess,
+  evidence: Evidence,
+  address: string | undefined,
+): Verdict {
   switch (evidence.kind) {
     case 'bearer':
-      return access.bearer ? decideToken(access, access.bearer, evidence) : { kind: 'forbidden' }
+      return access.bearer
+        ? decideToken(access, access.bearer, evidence, address)
+        : { kind: 'forbidden' }
     case 'bad-bearer':
       return { kind: 'refuse-token', fault: evidence.fault }
     case 'ambiguous':
     case 'none':
     case 'session':
-      return access.bearer?.isOneTime ? { kind: 'refuse-token' } : decideSession(access, evidence)
+      return access.bearer?.isOneTime
+        ? { kind: 'refuse-token' }
+        : decideSession(access, evidence, address)
   }
 }
 
 function decideSession(
   access: SignedInAccess,
   evidence: Exclude<Evidence, TokenEvidence>,
+  address: string | undefined,
 ): Verdict {
   switch (evidence.kind) {
     case 'ambiguous':
@@ -77,7 +99,7 @@ function decideSession(
       return { kind: 'sign-in' }
     case 'session': {
       const { session } = evidence
-      return access.permits(session.identity)
+      return access.permits(requesterOf(session, address))
         ? { kind: 'allow', principal: session }
         : { kind: 'forbidden', session }
     }
@@ -88,14 +110,19 @@ function decideToken(
   access: SignedInAccess,
   tokens: BearerAccess,
   { bearer, proof }: TokenEvidence & { kind: 'bearer' },
+  address: string | undefined,
 ): Verdict {
   const fault = faultOf(bearer, tokens)
   if (fault) return { kind: 'refuse-token', fault }
-  if (!access.permits(bearer.identity))
+  if (!access.permits(requesterOf(bearer, address)))
     return { kind: 'refuse-token', fault: { error: 'forbidden' } }
   if (!tokens.isOneTime && !proof) return { kind: 'allow', principal: bearer }
   const spends = [...(proof ? [proof] : []), ...(tokens.isOneTime ? [spendOf(bearer)] : [])]
   return { kind: 'allow', principal: bearer, spends }
+}
+
+function requesterOf(principal: Principal, address: string | undefined): Requester {
+  return address === undefined ? principal : { identity: principal.identity, address }
 }
 
 function spendOf({ identity, jti = '', acceptedUntil }: Bearer): Spend {
@@ -104,7 +131,10 @@ function spendOf({ identity, jti = '', acceptedUntil }: Bearer): Spend {
 
 /** Returns whether the verdict depends on credentials; where it does not, no session is looked up. */
 export function needsEvidence(access: Access, requestClass: RequestClass): boolean {
-  return access.kind === 'signed-in' && !isPassedPreflight(access, requestClass)
+  return (
+    access.kind === 'optional' ||
+    (access.kind === 'signed-in' && !isPassedPreflight(access, requestClass))
+  )
 }
 
 /**

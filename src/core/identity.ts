@@ -1,6 +1,4 @@
-import { AuthError } from '../errors.ts'
 import type { HeaderClaim } from './claim-shapes.ts'
-import { encodeHeaderValue, encodeListValue } from './header-value.ts'
 
 /** User as named by the provider, reduced to the claims that headers and rules use. */
 export interface Identity {
@@ -11,27 +9,13 @@ export interface Identity {
   readonly preferredUsername?: string
   readonly name?: string
   readonly groups: readonly string[]
-  /** Additional claims named in `IDENTITY_HEADERS`. */
+  /** Whether `groups` are all of them; absent means that they are where there are any. */
+  readonly areGroupsKnown?: boolean
+  /** Additional claims that identity headers and conditions name; `''` for one that is absent. */
   readonly claims: Readonly<Record<string, HeaderClaim>>
+  /** Names of `claims` whose value was no scalar or list of scalars, so that it can be sent but not compared. */
+  readonly incomparable?: readonly string[]
 }
-
-/** Response header of the check, and the claim in it. */
-export interface IdentityHeader {
-  readonly name: string
-  readonly claim: string
-}
-
-/** Default identity headers; the check, the docs and the generated Traefik middleware all read this list. */
-export const IDENTITY_HEADERS: readonly IdentityHeader[] = [
-  { name: 'X-Auth-Request-User', claim: 'sub' },
-  { name: 'X-Auth-Request-Email', claim: 'email' },
-  { name: 'X-Auth-Request-Preferred-Username', claim: 'preferred_username' },
-  { name: 'X-Auth-Request-Name', claim: 'name' },
-  { name: 'X-Auth-Request-Groups', claim: 'groups' },
-]
-
-/** Header of `PASS_ACCESS_TOKEN`, guarded even where it is not set, because apps may read it. */
-export const ACCESS_TOKEN_HEADER = 'X-Auth-Request-Access-Token'
 
 const STANDARD = new Map<string, (identity: Identity) => HeaderClaim>([
   ['sub', (identity) => identity.subject],
@@ -41,49 +25,30 @@ const STANDARD = new Map<string, (identity: Identity) => HeaderClaim>([
   ['groups', (identity) => identity.groups],
 ])
 
-/** Returns whether an identity has a member of its own for a claim. */
+/** Tells "no groups" from "groups unknown": an empty list without a word about it may be either. */
+export function areGroupsKnown({ areGroupsKnown, groups }: Identity): boolean {
+  return areGroupsKnown ?? groups.length > 0
+}
+
+/**
+ * Returns the texts of a claim for a comparison; `undefined` where it is unknown, because it is absent, was not asked for
+ * at the sign-in, or is neither a scalar nor a list of scalars.
+ */
+export function comparedClaim(identity: Identity, claim: string): readonly string[] | undefined {
+  if (claim === 'groups') return areGroupsKnown(identity) ? identity.groups : undefined
+  if (identity.incomparable?.includes(claim)) return undefined
+  const value = headerClaim(identity, claim)
+  if (typeof value !== 'string') return value
+  return value === '' ? undefined : [value]
+}
+
+/** Returns whether every identity has a member of its own for a claim. */
 export function isStandard(claim: string): boolean {
   return STANDARD.has(claim)
 }
 
-/**
- * Returns all identity headers, empty ones too, so that Traefik replaces each that a client sent. Throws `AuthError`
- * `claims_too_large` above `maxBytes` bytes.
- */
-export function identityHeaders(
-  identity: Identity | undefined,
-  headers: readonly IdentityHeader[],
-  maxBytes: number,
-): Readonly<Record<string, string>> {
-  const values: Record<string, string> = {}
-  let bytes = 0
-  let largest = { claim: '', bytes: 0 }
-  for (const { name, claim } of headers) {
-    const value = identity ? encodeClaim(identity, claim) : ''
-    values[name] = value
-    bytes += name.length + value.length
-    if (value.length > largest.bytes) largest = { claim, bytes: value.length }
-  }
-  if (bytes > maxBytes) {
-    throw new AuthError(
-      'claims_too_large',
-      `the identity headers take ${bytes} bytes, most of them the claim "${largest.claim}"; IDENTITY_HEADERS_MAX_BYTES is ${maxBytes}`,
-      {
-        isPublic: true,
-        facts: { claim: largest.claim, setting: 'IDENTITY_HEADERS_MAX_BYTES' },
-      },
-    )
-  }
-  return values
-}
-
-function encodeClaim(identity: Identity, claim: string): string {
-  const value = valueOf(identity, claim)
-  return typeof value === 'string' ? encodeHeaderValue(value) : encodeListValue(value)
-}
-
-/** Returns `''` for a claim of a header that was configured after the sign-in. */
-function valueOf(identity: Identity, claim: string): HeaderClaim {
+/** Returns the value for a header; `''` for a claim that was configured after the sign-in. */
+export function headerClaim(identity: Identity, claim: string): HeaderClaim {
   const standard = STANDARD.get(claim)
   if (standard) return standard(identity)
   return Object.hasOwn(identity.claims, claim) ? (identity.claims[claim] as HeaderClaim) : ''

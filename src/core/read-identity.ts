@@ -1,6 +1,6 @@
 import { type Reading, readGroups, readHeaderClaim, readText } from './claim-shapes.ts'
 import { absenceOf, type Claims, claimValue, isAbsent } from './claims.ts'
-import { type Identity, type IdentityHeader, isStandard } from './identity.ts'
+import type { Identity } from './identity.ts'
 
 /** Settings for deriving an identity from claims. */
 export interface IdentityOptions {
@@ -9,7 +9,8 @@ export interface IdentityOptions {
   readonly groupsSeparator?: string
   readonly emailClaim: string
   readonly trustEmail: boolean
-  readonly headers: readonly IdentityHeader[]
+  /** Claims that headers and conditions need beside those that every identity has. */
+  readonly claims: readonly string[]
 }
 
 /** Reduces claims to an identity; `iss` and `sub` must have been verified before. */
@@ -25,10 +26,7 @@ export function toIdentity(claims: Claims, options: IdentityOptions): Identity {
     ...(name && { name }),
     groups: readGroups(claimValue(claims, options.groupsClaim), options.groupsSeparator).value,
     claims: Object.fromEntries(
-      furtherClaims(options).map((claim) => [
-        claim,
-        readHeaderClaim(claimValue(claims, claim)).value,
-      ]),
+      options.claims.map((claim) => [claim, readHeaderClaim(claimValue(claims, claim)).value]),
     ),
   }
 }
@@ -70,7 +68,7 @@ export function ignoredClaims(claims: Claims, options: IdentityOptions): readonl
     ...['preferred_username', 'name'].map(
       (claim) => [claim, readText(claims[claim]).ignored] as const,
     ),
-    ...furtherClaims(options).map((claim): [string, string | undefined] => [
+    ...options.claims.map((claim): [string, string | undefined] => [
       claim,
       readHeaderClaim(claimValue(claims, claim)).ignored ?? lack(claims, claim),
     ]),
@@ -99,20 +97,12 @@ function isVouchedFor({ email_verified: verified }: Claims): boolean {
   return verified === true || verified === 'true'
 }
 
-function furtherClaims({ headers }: IdentityOptions): readonly string[] {
-  return [...new Set(headers.map(({ claim }) => claim))].filter((claim) => !isStandard(claim))
-}
-
 /** Returns whether claims that headers or rules may need are missing, and UserInfo should be asked. */
 export function lacksClaims(
   claims: Claims,
-  { groupsClaim, emailClaim, trustEmail, headers }: IdentityOptions,
+  { groupsClaim, emailClaim, trustEmail, claims: further }: IdentityOptions,
 ): boolean {
-  const places = new Map([
-    ['groups', groupsClaim],
-    ['email', emailClaim],
-  ])
-  const wanted = headers.map(({ claim }) => places.get(claim) ?? claim)
+  const wanted = ['preferred_username', 'name', groupsClaim, emailClaim, ...further]
   if (!trustEmail) wanted.push('email', 'email_verified')
   return wanted.some((claim) => isAbsent(claimValue(claims, claim)))
 }

@@ -2,7 +2,7 @@ import { posix } from 'node:path'
 import { Document, isScalar, visit } from 'yaml'
 import type { Config } from '../config/config.ts'
 import { cookieBases, cookieVariants } from '../core/cookie-names.ts'
-import { ACCESS_TOKEN_HEADER } from '../core/identity.ts'
+import { ACCESS_TOKEN_HEADER } from '../core/identity-headers.ts'
 import { type HostPattern, patternOf } from '../core/site.ts'
 
 /** Request headers by which an app may see another host, path or method than Traefik routes by. */

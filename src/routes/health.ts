@@ -29,7 +29,7 @@ export interface HealthState {
   /** Resolves with the memory limit of the container; `undefined` without one. */
   readonly containerLimit: () => Promise<number | undefined>
   /** Returns what is wrong with the certificate of the internal listener. */
-  readonly ofCertificate: () => readonly HealthReason[]
+  readonly ofFiles: () => readonly HealthReason[]
   readonly version: string
 }
 
@@ -49,7 +49,7 @@ export function createHealth(state: HealthState) {
       const memory = { need: state.memoryNeed, limitBytes, mode }
       const reasons = [
         ...listReasons({ isProviderDiscovered, mode, redis, isAnswered, memory }),
-        ...state.ofCertificate(),
+        ...state.ofFiles(),
       ]
       const isDegraded = reasons.length > 0
       const body = {

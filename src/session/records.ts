@@ -42,6 +42,8 @@ export const sessionRecord: z.ZodType<Session> = z.object({
     preferredUsername: optionalText,
     name: optionalText,
     groups: z.array(z.string()),
+    areGroupsKnown: z.exactOptional(z.boolean()),
+    incomparable: z.exactOptional(z.array(z.string())),
     claims: z.custom<Identity['claims']>(isClaims),
   }),
   createdAt: time,

@@ -61,7 +61,8 @@ test('lists are separated by commas or lines, blanks and empty entries aside', (
 
 test('an empty value is as good as none', () => {
   const empty = Object.fromEntries(Object.keys(schema.shape).map((name) => [name, '']))
-  expect(loadConfig({ ...empty, ...base })).toEqual(loadConfig(base))
+  const { readAgain: _, ...expected } = loadConfig(base)
+  expect(loadConfig({ ...empty, ...base })).toMatchObject(expected)
 })
 
 test('a public address is an origin, written plainly', () => {

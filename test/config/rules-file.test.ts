@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Environment } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
-import { createAccessFinder } from '../../src/core/access-rule.ts'
+import { createAccessFinder } from '../../src/core/access/access-finder.ts'
 import { parseForwardedRequest } from '../../src/core/forwarded-request.ts'
 import { createSites } from '../../src/core/site.ts'
 import {
@@ -18,10 +18,12 @@ async function withFile(yaml: string, changes: Environment = {}): Promise<Enviro
   return { ...base, ALLOW_ANY_USER: '', VESTIBULE_CONFIG: await write(yaml), ...changes }
 }
 
+const rulesOf = (environment: Environment) => loadConfig(environment).rules
+
 describe('the rules file', () => {
   const sites = createSites(loadConfig(base).hosts)
   const accessOf = (environment: Environment, path: string, method = 'GET') =>
-    createAccessFinder(loadConfig(environment).rules)(
+    createAccessFinder(loadConfig(environment).rules.rules)(
       parseForwardedRequest(
         sentHeaders(forwarded({ 'X-Forwarded-Uri': path, 'X-Forwarded-Method': method })),
         sites,
@@ -29,11 +31,13 @@ describe('the rules file', () => {
     )
   const signedInTo = (...given: Parameters<typeof accessOf>) => signedIn(accessOf(...given))
   const person = (groups: readonly string[], email?: string) => ({
-    issuer: 'https://id.example.com',
-    subject: 'u1',
-    groups,
-    claims: {},
-    ...(email !== undefined && { email }),
+    identity: {
+      issuer: 'https://id.example.com',
+      subject: 'u1',
+      groups,
+      claims: {},
+      ...(email !== undefined && { email }),
+    },
   })
 
   test('its rules come first, then public paths, then everybody who is named', async () => {
@@ -218,7 +222,7 @@ describe('the rules file', () => {
 
   test('tokens are those of the provider unless the rule says otherwise', async () => {
     const rule = '{ access: signed-in, bearer: { audiences: [api] }, degraded: deny }'
-    const { rules } = loadConfig(await withFile(`rules: [${rule}]`))
+    const { rules } = rulesOf(await withFile(`rules: [${rule}]`))
     expect(rules[0]).toMatchObject({
       bearer: {
         requirement: {
@@ -235,7 +239,7 @@ describe('the rules file', () => {
   })
 
   test('a rule names issuers, scopes and the values that claims may have', async () => {
-    const { rules } = loadConfig(
+    const { rules } = rulesOf(
       await withFile(
         `rules: [{ access: signed-in, oneTime: true, bearer: {
           issuers: [https://ci.example.com, http://127.0.0.1:9], audiences: [api],

@@ -49,18 +49,18 @@ const NO_EMAIL = 'the e-mail address of the session is not on the lists of the r
 
 describe('C53: the 403 of a signed-in person', () => {
   test.for([
-    ['/admin/a', { code: 'not_listed', rule: 1, asks: ['groups'], reason: NO_GROUPS }],
+    ['/admin/a', { code: 'not_listed', rule: '1', asks: ['groups'], reason: NO_GROUPS }],
     [
       '/team/a',
       {
         code: 'not_listed',
-        rule: 2,
+        rule: '2',
         asks: ['groups', 'emails'],
         reason: `${NO_GROUPS}; ${NO_EMAIL}`,
       },
     ],
-    ['/mail/a', { code: 'not_listed', rule: 6, asks: ['emailDomains'], reason: NO_EMAIL }],
-    ['/closed/a', { code: 'access_deny', rule: 3, reason: 'the rule has access: deny' }],
+    ['/mail/a', { code: 'not_listed', rule: '6', asks: ['emailDomains'], reason: NO_EMAIL }],
+    ['/closed/a', { code: 'access_deny', rule: '3', reason: 'the rule has access: deny' }],
     ['/else', { code: 'no_rule', reason: 'no rule matches' }],
     ['/any%2fx', { code: 'no_rule', reason: 'no rule matches' }],
   ] as const)('has one info line with rule and reason: %s', async ([uri, why]) => {
@@ -94,9 +94,9 @@ describe('C53: the 403 of a signed-in person', () => {
 
 describe('C53: the 403 of a valid token', () => {
   test.for([
-    ['/scope/a', { code: 'insufficient_scope', rule: 7 }, 'one of the scopes read write'],
-    ['/tenant/a', { code: 'token_claims', rule: 8 }, 'the rule asks for: tenant'],
-    ['/robots/a', { code: 'not_listed', rule: 9, asks: ['groups'] }, 'the token has no groups'],
+    ['/scope/a', { code: 'insufficient_scope', rule: '7' }, 'one of the scopes read write'],
+    ['/tenant/a', { code: 'token_claims', rule: '8' }, 'the rule asks for: tenant'],
+    ['/robots/a', { code: 'not_listed', rule: '9', asks: ['groups'] }, 'the token has no groups'],
   ] as const)('has one info line with rule and reason: %s', async ([uri, why, reason]) => {
     const token = await party.mint({ tenant: 'b', scope: 'read' })
     const { line } = await refusalBy(() => party.present(token, { uri }))

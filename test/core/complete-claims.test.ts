@@ -6,7 +6,7 @@ const A = 'a@example.com'
 const B = 'b@example.com'
 const verified = { email_verified: true }
 const unverified = { email_verified: false }
-const options = { groupsClaim: 'groups', emailClaim: 'email', trustEmail: false, headers: [] }
+const options = { groupsClaim: 'groups', emailClaim: 'email', trustEmail: false, claims: [] }
 
 type Given = Readonly<Record<string, unknown>>
 

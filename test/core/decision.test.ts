@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import type { Access } from '../../src/core/access-rule.ts'
+import type { Access } from '../../src/core/access/access-rule.ts'
 import type { Bearer, BearerAccess, TokenFault } from '../../src/core/bearer.ts'
 import {
   decide,
@@ -27,12 +27,14 @@ const session: Session = {
 }
 
 function access(kind: Access['kind'], isPermitted = false, passesPreflight = false): Access {
+  if (kind === 'optional') return { kind, deniesDegraded: false }
   if (kind !== 'signed-in') return { kind }
   return {
     kind,
     passesPreflight,
     deniesDegraded: false,
-    permits: (identity) => isPermitted && identity === session.identity,
+    needsAddress: false,
+    permits: ({ identity }) => isPermitted && identity === session.identity,
   }
 }
 

@@ -1,12 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type Claims, claimValue } from '../../src/core/claims.ts'
+import { displayName, type Identity } from '../../src/core/identity.ts'
 import {
-  displayName,
+  claimsNamedBy,
   IDENTITY_HEADERS,
-  type Identity,
   identityHeaders,
-} from '../../src/core/identity.ts'
+} from '../../src/core/identity-headers.ts'
 import {
   type IdentityOptions,
   ignoredClaims,
@@ -31,12 +31,12 @@ const options = {
   groupsClaim: 'groups',
   emailClaim: 'email',
   trustEmail: false,
-  headers: IDENTITY_HEADERS,
+  claims: [],
 }
 const trusting = { ...options, trustEmail: true }
 function withHeaders(...headers: readonly (readonly [string, string])[]): IdentityOptions {
   const further = headers.map(([name, claim]) => ({ name, claim }))
-  return { ...options, headers: [...IDENTITY_HEADERS, ...further] }
+  return { ...options, claims: claimsNamedBy(further, []) }
 }
 
 describe('a claim by its name', () => {
@@ -118,8 +118,12 @@ describe('from claims to an identity', () => {
       const identity = toIdentity(received, all)
       const stored = JSON.parse(JSON.stringify(identity)) as Identity
       expect(stored).toEqual(identity)
-      const headers = identityHeaders(stored, all.headers, 1e9)
-      expect(Object.keys(headers)).toEqual(all.headers.map(({ name }) => name))
+      const sent = [
+        ...IDENTITY_HEADERS,
+        ...all.claims.map((claim) => ({ name: `X-${claim}`, claim })),
+      ]
+      const headers = identityHeaders(stored, sent, 1e9)
+      expect(Object.keys(headers)).toEqual(sent.map(({ name }) => name))
       expect(Object.values(headers).every((value) => typeof value === 'string')).toBe(true)
     })
   })

@@ -6,7 +6,7 @@ import { parse } from 'yaml'
 import packageJson from '../../package.json' with { type: 'json' }
 import { boundsWithin, memoryNeed, streamBound } from '../../src/compose/memory-budget.ts'
 import { settings } from '../../src/config/settings/settings.ts'
-import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../../src/core/identity.ts'
+import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../../src/core/identity-headers.ts'
 import { createCookies } from '../../src/http/cookies.ts'
 import { memoryFaults } from '../../src/routes/memory-faults.ts'
 import { findProgram } from '../../stand-ins/process.ts'

@@ -12,7 +12,7 @@ import { parse } from 'yaml'
 import { loadConfig } from '../../src/config/load.ts'
 import { settings } from '../../src/config/settings/settings.ts'
 import { END_REASONS } from '../../src/core/end-reason.ts'
-import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../../src/core/identity.ts'
+import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../../src/core/identity-headers.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 
 const PAGES = [
@@ -45,7 +45,7 @@ describe('the documentation', () => {
     using folder = mkdtempDisposableSync(join(tmpdir(), 'vestibule-docs-'))
     const path = join(folder.path, 'rules.yaml')
     writeFileSync(path, text)
-    const { rules } = loadConfig({ ...minimum, VESTIBULE_CONFIG: path })
+    const { rules } = loadConfig({ ...minimum, VESTIBULE_CONFIG: path }).rules
     expect(rules.length).toBeGreaterThan(0)
   })
 

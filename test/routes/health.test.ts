@@ -47,7 +47,7 @@ const start = (changes: Partial<HealthState> = {}) => {
     events: () => EVENTS,
     memoryNeed: need(),
     containerLimit: async () => undefined,
-    ofCertificate: () => [],
+    ofFiles: () => [],
     version: '1.2.3',
     ...changes,
   })

@@ -1,4 +1,5 @@
-import { type AccessRule, createAccessFinder } from '../../src/core/access-rule.ts'
+import { createAccessFinder } from '../../src/core/access/access-finder.ts'
+import { type AccessRule } from '../../src/core/access/access-rule.ts'
 import type { ForwardedRequest } from '../../src/core/forwarded-request.ts'
 import { compilePathPattern, type PathPattern } from '../../src/core/path-pattern.ts'
 import { isUnder, readPath } from '../../src/core/path-readings.ts'
@@ -31,7 +32,8 @@ export function createStepCounter(patterns: readonly string[]): (path: string) =
   })
   const findAccess = createAccessFinder(
     patterns.map(
-      (source): AccessRule => ({
+      (source, index): AccessRule => ({
+        name: String(index + 1),
         paths: [counted(source)],
         access: 'signed-in',
         passesPreflight: false,

@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto'
-import { IDENTITY_HEADERS } from '../../src/core/identity.ts'
 import { renewalNeed } from '../../src/core/session.ts'
 import { createKeyRing } from '../../src/crypto/key-ring.ts'
 import type { RefreshTokens } from '../../src/oidc/refresh.ts'
@@ -105,7 +104,7 @@ export const createRenewalWorld = (providerMs: () => number) => {
         groupsClaim: 'groups',
         emailClaim: 'email',
         trustEmail: false,
-        headers: IDENTITY_HEADERS,
+        claims: [],
       },
       refreshTokens: provider.refresh,
       onRenewed: () => undefined,

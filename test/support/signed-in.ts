@@ -1,4 +1,4 @@
-import type { Access, SignedInAccess } from '../../src/core/access-rule.ts'
+import type { Access, SignedInAccess } from '../../src/core/access/access-rule.ts'
 
 /** Returns the access of signed-in users; throws for any other. */
 export function signedIn(access: Access): SignedInAccess {

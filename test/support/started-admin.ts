@@ -104,7 +104,7 @@ export const startAdmin = (options: StartedAdminOptions = {}) => {
     },
     sessions: started.sessions,
     deniedTokens,
-    bearerIssuers: new Set(options.bearerIssuers ?? [ISSUER]),
+    bearerIssuers: () => new Set(options.bearerIssuers ?? [ISSUER]),
     issuer: ISSUER,
     log,
     metrics,

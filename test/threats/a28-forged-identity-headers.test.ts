@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { IDENTITY_HEADERS } from '../../src/core/identity.ts'
+import { IDENTITY_HEADERS } from '../../src/core/identity-headers.ts'
 import { authResponseHeaders } from '../../stand-ins/vestibule.ts'
 import { describeGateways, useProtectedApp } from '../support/gateways.ts'
 import { givenTo, trustedHeaders } from '../support/protected-app.ts'

@@ -1,12 +1,10 @@
-import {
-  type AccessRule,
-  type AllowedUsers,
-  parseEmail,
-  type TokenRule,
-} from '../../core/access-rule.ts'
+import type { AccessRule, TokenRule } from '../../core/access/access-rule.ts'
+import { type AllowedUsers, parseEmail } from '../../core/access/allowed-users.ts'
+import type { RuleSet } from '../../core/access/rule-set.ts'
 import { isMethod } from '../../core/forwarded-request.ts'
 import { compilePathPattern, type PathPattern } from '../../core/path-pattern.ts'
 import { type HostPattern, parseHostPattern } from '../../core/site.ts'
+import { sha256 } from '../../crypto/digest.ts'
 import { attempt } from '../attempt.ts'
 import { refuseCutEntries } from '../settings/distinguished-name.ts'
 import type { Settings } from '../settings/settings.ts'
@@ -19,43 +17,54 @@ export function compileRules(
   /** `undefined` for a file that cannot be used. */
   sources: readonly RuleSource[] | undefined,
   problems: string[],
-): AccessRule[] {
+): RuleSet {
   const rules = (sources ?? []).map((source, index) =>
-    compileRule(source, `rules.${index}`, settings, problems),
+    compileRule(source, index, settings, problems),
   )
+  const nextName = () => String(rules.length + 1)
   if (settings.PUBLIC_PATHS.length > 0) {
     const paths = compilePaths(settings.PUBLIC_PATHS, 'PUBLIC_PATHS', problems)
-    rules.push({ paths, access: 'public', passesPreflight: false })
+    rules.push({ name: nextName(), paths, access: 'public', passesPreflight: false })
   }
-  const named = namedUsers(
-    {
-      emails: settings.ALLOWED_EMAILS,
-      emailDomains: settings.ALLOWED_EMAIL_DOMAINS,
-      groups: settings.ALLOWED_GROUPS,
-    },
-    'ALLOWED_…',
-    problems,
-  )
+  const lists = {
+    emails: settings.ALLOWED_EMAILS,
+    emailDomains: settings.ALLOWED_EMAIL_DOMAINS,
+    groups: settings.ALLOWED_GROUPS,
+  }
+  const named = namedUsers(lists, 'ALLOWED_…', problems)
   if (settings.ALLOW_ANY_USER && named) {
     problems.push('ALLOW_ANY_USER: is true, and ALLOWED_… names users too: remove one of them')
   }
-  if (settings.ALLOW_ANY_USER) rules.push({ access: 'signed-in', passesPreflight: false })
-  else if (named) rules.push({ access: 'signed-in', allowed: named, passesPreflight: false })
+  const signedIn = { name: nextName(), access: 'signed-in', passesPreflight: false } as const
+  if (settings.ALLOW_ANY_USER) rules.push(signedIn)
+  else if (named) rules.push({ ...signedIn, allowed: named })
   else if (sources && rules.length === 0) {
     problems.push(
       'Nobody may enter: set ALLOWED_EMAILS, ALLOWED_EMAIL_DOMAINS or ALLOWED_GROUPS, PUBLIC_PATHS, write rules, or set ALLOW_ANY_USER=true',
     )
   }
-  return rules
+  const written = [sources, settings.PUBLIC_PATHS, settings.ALLOW_ANY_USER, lists]
+  return {
+    rules,
+    policies: new Map(),
+    claims: [],
+    issuers: new Set(rules.flatMap(issuersOf)),
+    fingerprint: sha256(JSON.stringify(written)),
+  }
+}
+
+function issuersOf(rule: AccessRule): readonly string[] {
+  return rule.access === 'signed-in' && rule.bearer ? [...rule.bearer.requirement.issuers] : []
 }
 
 function compileRule(
   source: RuleSource,
-  where: string,
+  index: number,
   settings: Settings,
   problems: string[],
 ): AccessRule {
   const { access, hosts, paths } = source
+  const where = `rules.${index}`
   const methods = source.methods && compileMethods(source.methods, where, problems)
   const allowed = namedUsers(
     { emails: source.emails, emailDomains: source.emailDomains, groups: source.groups },
@@ -70,6 +79,7 @@ function compileRule(
   )
   const bearer = compileTokens(source, where, settings, problems)
   const common = {
+    name: String(index + 1),
     passesPreflight: source.preflight === 'pass',
     deniesDegraded: source.degraded === 'deny',
     ...(hosts && { hosts: compileHosts(hosts, where, problems) }),

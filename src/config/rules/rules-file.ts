@@ -14,7 +14,7 @@ const bearer = z.strictObject({
   tokenType: z.enum(['at+jwt', 'jwt']).default('at+jwt'),
 })
 
-/** One rule as written in the file; `core/access-rule.ts` defines its meaning. */
+/** One rule as written in the file; `core/access/access-rule.ts` defines its meaning. */
 const rule = z.strictObject({
   hosts: condition.optional(),
   paths: condition.optional(),

@@ -14,7 +14,7 @@ import { isJson, notJson, operatorOf, readParameters } from './request.ts'
 export interface AdminDeniedTokensOptions {
   readonly deniedTokens: Pick<DeniedTokens, 'deny' | 'list'>
   /** Issuers whose tokens rules accept. */
-  readonly bearerIssuers: ReadonlySet<string>
+  readonly bearerIssuers: () => ReadonlySet<string>
   /** Issuer of a `jti` without `iss`. */
   readonly issuer: string
   readonly log: Log
@@ -66,7 +66,7 @@ export function createAdminDeniedTokens(options: AdminDeniedTokensOptions): Admi
       const name = nameOf(data)
       if (!name) throw invalidRequest('The token must be a JWT with iss and jti.')
       const { issuer, jti, expiresAtSeconds = now() / 1000 + LONGEST_LIFE_SECONDS } = name
-      if (!bearerIssuers.has(issuer)) {
+      if (!bearerIssuers().has(issuer)) {
         throw invalidRequest('No rule accepts tokens of this issuer.')
       }
       const leftSeconds = expiresAtSeconds - now() / 1000

@@ -1,6 +1,10 @@
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import { encodeHeaderValue, isFaithful } from '../../core/header-value.ts'
-import { ACCESS_TOKEN_HEADER, type IdentityHeader, identityHeaders } from '../../core/identity.ts'
+import {
+  ACCESS_TOKEN_HEADER,
+  type IdentityHeader,
+  identityHeaders,
+} from '../../core/identity-headers.ts'
 import type { Principal } from '../../core/session.ts'
 import { AuthError } from '../../errors.ts'
 import type { CheckedRequest } from './checked-request.ts'

@@ -1,4 +1,4 @@
-import { takesTokensOnly } from '../../core/access-rule.ts'
+import { takesTokensOnly } from '../../core/access/access-rule.ts'
 import { decide, needsEvidence, type Verdict } from '../../core/decision.ts'
 import type { Principal } from '../../core/session.ts'
 import { AuthError, type AuthErrorCode } from '../../errors.ts'
@@ -47,7 +47,7 @@ export function createCheck(options: CheckOptions) {
       const checked = parse(env.incoming)
       const found = findEvidence(checked)
       if (found instanceof Promise) return answerLater(checked, found, count)
-      const verdict = decide(checked.access, checked.requestClass, found.evidence)
+      const verdict = decideOn(checked, found)
       return verdict.kind === 'allow' && verdict.spends
         ? answerLater(checked, found, count)
         : answer(checked, verdict, found, count)
@@ -72,7 +72,7 @@ export function createCheck(options: CheckOptions) {
   ): Promise<Response> {
     try {
       const found = await pending
-      const verdict = decide(checked.access, checked.requestClass, found.evidence)
+      const verdict = decideOn(checked, found)
       const spends = verdict.kind === 'allow' ? verdict.spends : undefined
       const fault = spends && (await bearers.spend(spends))
       return await answer(checked, fault ? { kind: 'refuse-token', fault } : verdict, found, count)
@@ -132,6 +132,13 @@ export function createCheck(options: CheckOptions) {
         return denials.refuseToken(checked, verdict.fault)
     }
   }
+}
+
+function decideOn(
+  { access, requestClass, address }: CheckedRequest,
+  { evidence }: FoundEvidence,
+): Verdict {
+  return decide(access, requestClass, evidence, address)
 }
 
 /** Counts a check as failed, whatever was found before, and returns its error. */

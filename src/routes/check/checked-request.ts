@@ -1,10 +1,6 @@
 import type { IncomingMessage } from 'node:http'
-import {
-  type Access,
-  type AccessRule,
-  createAccessFinder,
-  takesTokens,
-} from '../../core/access-rule.ts'
+import { type Access, takesTokens } from '../../core/access/access-rule.ts'
+import type { LiveRules, Rules } from '../../core/access/rule-set.ts'
 import { type PresentedToken, readAuthorization } from '../../core/authorization.ts'
 import type { CutCookies } from '../../core/cookie-header.ts'
 import { isForeignOrigin } from '../../core/decision.ts'
@@ -26,14 +22,18 @@ export interface CheckedRequest {
   readonly cookies: CutCookies
   readonly request: ForwardedRequest
   readonly requestClass: RequestClass
+  /** Rules by which this request is decided, also where others have come into force since. */
+  readonly rules: Rules
   readonly access: Access
+  /** Address of the client; absent where no condition looks at it, and where no trusted proxy names it. */
+  readonly address: string | undefined
   /** Present where a rule accepts tokens and the request has one. */
   readonly presented: PresentedToken | undefined
 }
 
 export interface RequestParserOptions {
   readonly protectedSites: Sites
-  readonly rules: readonly AccessRule[]
+  readonly rules: LiveRules
   readonly basePath: string
   readonly proxies: TrustedProxies
   readonly requireCertificate: RequireCertificate
@@ -48,7 +48,6 @@ export function createRequestParser(
 ): (raw: IncomingMessage) => CheckedRequest {
   const { protectedSites, proxies } = options
   const scan = createHeaderScan(options.guardedNames)
-  const findAccess = createAccessFinder(options.rules)
 
   function requireTrustedPeer(raw: IncomingMessage): void {
     if (proxies.isTrustedPeer(raw)) return
@@ -70,6 +69,8 @@ export function createRequestParser(
   return function parse(raw) {
     requireTrustedPeer(raw)
     options.requireCertificate(raw)
+    const rules = options.rules.current
+    const demand = rules.readDemand(raw.url)
     const headers = scan(raw.rawHeaders)
     if (headers.alias !== undefined) throw aliased(headers.alias)
     const request = parseForwardedRequest(headers, protectedSites)
@@ -80,11 +81,13 @@ export function createRequestParser(
       })
     }
     const requestClass = classify(headers, request.method, request.isWebSocketScheme)
-    const access = findAccess(request)
+    const access = rules.findAccess(request, demand)
     if (requestClass === 'websocket') requireOwnOrigin(headers.origin, request)
     const presented = takesTokens(access) ? readAuthorization(headers) : undefined
     const cookies = options.cookies.cut(headers.cookie, request.site)
-    return { raw, headers, cookies, request, requestClass, access, presented }
+    const needsAddress = access.kind === 'signed-in' && access.needsAddress
+    const address = needsAddress ? proxies.clientAddress(raw) : undefined
+    return { raw, headers, cookies, request, requestClass, rules, access, address, presented }
   }
 }
 

@@ -1,9 +1,7 @@
-import type { AccessRule } from '../../core/access-rule.ts'
 import type { TokenFault } from '../../core/bearer.ts'
 import { cleanText } from '../../core/clean-text.ts'
 import type { Evidence } from '../../core/decision.ts'
 import type { Identity } from '../../core/identity.ts'
-import { createRefusalReasons } from '../../core/refusal-reason.ts'
 import { type Principal, parseSessionCookie } from '../../core/session.ts'
 import { AuthError } from '../../errors.ts'
 import type { Cookies } from '../../http/cookies.ts'
@@ -25,7 +23,6 @@ export interface RefusalLog {
 }
 
 export interface RefusalLogOptions {
-  readonly rules: readonly AccessRule[]
   readonly cookies: Cookies
   readonly sessions: Pick<Sessions, 'find'>
   readonly realmOf: (host: string) => string
@@ -37,7 +34,6 @@ const MAX_PATH_CHARS = 200
 
 export function createRefusalLog(options: RefusalLogOptions): RefusalLog {
   const { cookies, sessions, storeTimeoutMs, log } = options
-  const explain = createRefusalReasons(options.rules)
 
   function write(checked: CheckedRequest, identity: Identity, why: object): void {
     const { raw, request } = checked
@@ -56,7 +52,7 @@ export function createRefusalLog(options: RefusalLogOptions): RefusalLog {
   }
 
   function notPermitted(checked: CheckedRequest, { identity }: Principal): void {
-    write(checked, identity, explain(checked.request, identity))
+    write(checked, identity, checked.rules.explainRefusal(checked.request, identity))
   }
 
   /** Finds the user whom a rule with `access: deny` refused without a look at the session. */
@@ -80,7 +76,8 @@ export function createRefusalLog(options: RefusalLogOptions): RefusalLog {
       const isForbidden = error === 'forbidden' || error === 'insufficient_scope'
       if (evidence.kind !== 'bearer' || !isForbidden) return
       const { bearer } = evidence
-      write(checked, bearer.identity, explain(checked.request, bearer.identity, bearer))
+      const why = checked.rules.explainRefusal(checked.request, bearer.identity, bearer)
+      write(checked, bearer.identity, why)
     },
     unusable(checked, principal, error) {
       if (!principal || !(error instanceof AuthError)) return

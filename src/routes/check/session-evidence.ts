@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { allowsDegraded } from '../../core/access-rule.ts'
+import { allowsDegraded } from '../../core/access/access-rule.ts'
 import type { Evidence } from '../../core/decision.ts'
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import { parseSessionCookie, renewalNeed } from '../../core/session.ts'

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { VerifyProof } from '../../bearer/dpop-proof.ts'
 import type { BearerVerifier } from '../../bearer/verify-bearer.ts'
-import { allowsDegraded } from '../../core/access-rule.ts'
+import { allowsDegraded } from '../../core/access/access-rule.ts'
 import type { PresentedToken } from '../../core/authorization.ts'
 import { type Bearer, invalidToken, type TokenFault } from '../../core/bearer.ts'
 import { isCompactJws } from '../../core/compact-jws.ts'

@@ -1,6 +1,5 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test, vi } from 'vitest'
-import { IDENTITY_HEADERS } from '../../../src/core/identity.ts'
 import type { RefreshAnswer, RefreshTokens } from '../../../src/oidc/refresh.ts'
 import type { RevocableTokens } from '../../../src/oidc/sign-in.ts'
 import { userOwner } from '../../../src/session/owners.ts'
@@ -100,7 +99,7 @@ async function startDue(answer: RefreshAnswer | RefreshTokens, changes: DueOptio
       groupsClaim: 'groups',
       emailClaim: 'email',
       trustEmail: false,
-      headers: IDENTITY_HEADERS,
+      claims: [],
     },
     refreshTokens: async (refreshable) => {
       told.asked.push(refreshable.refreshToken)

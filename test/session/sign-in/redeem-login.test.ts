@@ -1,6 +1,5 @@
 import { randomBytes } from 'node:crypto'
 import { describe, expect, test } from 'vitest'
-import { IDENTITY_HEADERS } from '../../../src/core/identity.ts'
 import { parseSessionCookie, type SessionCredential } from '../../../src/core/session.ts'
 import { AuthError } from '../../../src/errors.ts'
 import type { Grant, SignIn } from '../../../src/oidc/sign-in.ts'
@@ -65,7 +64,7 @@ const start = (
       groupsClaim: 'groups',
       emailClaim: 'email',
       trustEmail: false,
-      headers: IDENTITY_HEADERS,
+      claims: [],
     },
     clientId: 'vestibule',
     concurrency: 2,

@@ -1,4 +1,5 @@
-import { type AccessRule, createAccessFinder } from '../../../src/core/access-rule.ts'
+import { createAccessFinder } from '../../../src/core/access/access-finder.ts'
+import { type AccessRule } from '../../../src/core/access/access-rule.ts'
 import { parseForwardedRequest } from '../../../src/core/forwarded-request.ts'
 import { compilePathPattern } from '../../../src/core/path-pattern.ts'
 import { createSites, type HostPattern, parseHostPattern } from '../../../src/core/site.ts'
@@ -15,7 +16,8 @@ const admins = {
 }
 
 export function compilePolicy(rules: readonly PolicyRule[]): readonly AccessRule[] {
-  return rules.map(({ pattern, access }) => ({
+  return rules.map(({ pattern, access }, index) => ({
+    name: String(index + 1),
     paths: [compilePathPattern(pattern)],
     access: access === 'admins' ? 'signed-in' : access,
     passesPreflight: false,
@@ -35,7 +37,7 @@ export const checkInCore: Check = (rules, path) => {
     return (person) => {
       if (access.kind !== 'signed-in' || person === 'nobody') return access.kind === 'public'
       const groups = person === 'alice' ? ['admins'] : []
-      return access.permits({ issuer: 'i', subject: person, groups, claims: {} })
+      return access.permits({ identity: { issuer: 'i', subject: person, groups, claims: {} } })
     }
   } catch (error) {
     if (error instanceof AuthError) return () => false

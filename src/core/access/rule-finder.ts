@@ -1,21 +1,21 @@
-import type { ForwardedRequest } from './forwarded-request.ts'
-import { FOLDINGS, type Folding, isFolded } from './path-folding.ts'
+import type { ForwardedRequest } from '../forwarded-request.ts'
+import { FOLDINGS, type Folding, isFolded } from '../path-folding.ts'
 import {
   matchesPath,
   type PathPattern,
   type SegmentPattern,
   withoutFinalSlash,
-} from './path-pattern.ts'
-import type { PathReadings } from './path-readings.ts'
-import { type HostPattern, matchesHost, parseHost } from './site.ts'
+} from '../path-pattern.ts'
+import type { PathReadings } from '../path-readings.ts'
+import { type HostPattern, matchesHost, parseHost } from '../site.ts'
 
 /** Conditions of a rule; an absent one matches everything. */
 export interface RuleConditions {
   readonly hosts?: readonly HostPattern[]
   readonly paths?: readonly PathPattern[]
   readonly methods?: ReadonlySet<string>
-  /** `public` rules match no ambiguous path. */
-  readonly access: 'public' | 'signed-in' | 'deny'
+  /** `public` and `optional` rules match no ambiguous path. */
+  readonly access: 'public' | 'optional' | 'signed-in' | 'deny'
 }
 
 /** Returns the first matching rule for each reading and comparison of the path; `undefined` where none matches. */
@@ -81,7 +81,7 @@ export function createRuleFinder<Rule extends RuleConditions>(
 interface RequestFields {
   readonly method: string
   readonly host: ReturnType<typeof parseHost>
-  /** True for a path with several readings, which no public rule matches. */
+  /** True for a path with several readings, which no public or optional rule matches. */
   readonly isAmbiguous: boolean
 }
 
@@ -92,7 +92,7 @@ function matchesAny(patterns: readonly SegmentPattern[] | undefined, path: strin
 }
 
 function applies(rule: RuleConditions, { method, host, isAmbiguous }: RequestFields): boolean {
-  if (isAmbiguous && rule.access === 'public') return false
+  if (isAmbiguous && (rule.access === 'public' || rule.access === 'optional')) return false
   if (rule.methods && !rule.methods.has(method)) return false
   return (
     !rule.hosts ||

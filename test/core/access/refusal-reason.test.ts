@@ -1,15 +1,25 @@
 import { expect, test } from 'vitest'
-import type { AccessRule, AllowedUsers } from '../../src/core/access-rule.ts'
-import type { Bearer } from '../../src/core/bearer.ts'
-import { parseForwardedRequest } from '../../src/core/forwarded-request.ts'
-import { compilePathPattern } from '../../src/core/path-pattern.ts'
-import { createRefusalReasons, type RefusalReason } from '../../src/core/refusal-reason.ts'
-import { sitesOf } from '../support/protected-sites.ts'
-import { forwarded, sentHeaders } from '../support/raw-request.ts'
+import type { AccessRule } from '../../../src/core/access/access-rule.ts'
+import type { AllowedUsers } from '../../../src/core/access/allowed-users.ts'
+import {
+  createRefusalReasons,
+  type RefusalReason,
+} from '../../../src/core/access/refusal-reason.ts'
+import type { Bearer } from '../../../src/core/bearer.ts'
+import { parseForwardedRequest } from '../../../src/core/forwarded-request.ts'
+import { compilePathPattern } from '../../../src/core/path-pattern.ts'
+import { sitesOf } from '../../support/protected-sites.ts'
+import { forwarded, sentHeaders } from '../../support/raw-request.ts'
 
 type Lists = Partial<Readonly<Record<keyof AllowedUsers, readonly string[]>>>
 
-function signedIn(path: string, { groups, emails, emailDomains }: Lists): AccessRule {
+type Unnamed = AccessRule extends infer Rule
+  ? Rule extends AccessRule
+    ? Omit<Rule, 'name'>
+    : never
+  : never
+
+function signedIn(path: string, { groups, emails, emailDomains }: Lists): Unnamed {
   const allowed = {
     groups: new Set(groups),
     emails: new Set(emails),
@@ -28,7 +38,7 @@ const requirement = {
   scopes: ['read', 'write'],
   claims: new Map([['tenant', new Set(['a'])]]),
 }
-const explain = createRefusalReasons([
+const unnamed: readonly Unnamed[] = [
   { ...at('/deny'), access: 'deny' },
   signedIn('/lists/*', { groups: ['a'], emailDomains: ['b.test'] }),
   signedIn('/mail/*', { emails: ['a@b.test'] }),
@@ -40,7 +50,10 @@ const explain = createRefusalReasons([
   },
   { ...at('/open'), access: 'public' },
   { ...at('/**'), methods: new Set(['PUT']), access: 'signed-in' },
-])
+]
+const explain = createRefusalReasons(
+  unnamed.map((rule, index) => ({ ...rule, name: String(index + 1) })),
+)
 
 const NO_RULE: RefusalReason = { code: 'no_rule', reason: 'no rule matches' }
 const NOTHING_IN_COMMON: RefusalReason = {
@@ -55,16 +68,20 @@ const OTHERS =
 const BOTH: RefusalReason['asks'] = ['groups', 'emailDomains']
 
 test.for<[what: string, email: string | undefined, reason: RefusalReason]>([
-  ['GET /deny', undefined, { code: 'access_deny', rule: 1, reason: 'the rule has access: deny' }],
+  ['GET /deny', undefined, { code: 'access_deny', rule: '1', reason: 'the rule has access: deny' }],
   ['GET /else', undefined, NO_RULE],
   [
     'GET /lists/a',
     undefined,
-    { code: 'not_listed', rule: 2, asks: BOTH, reason: `${NO_GROUPS}; ${NO_EMAIL}` },
+    { code: 'not_listed', rule: '2', asks: BOTH, reason: `${NO_GROUPS}; ${NO_EMAIL}` },
   ],
-  ['GET /lists/a', 'x@c.test', { code: 'not_listed', rule: 2, asks: BOTH, reason: OTHERS }],
-  ['GET /mail/a', undefined, { code: 'not_listed', rule: 3, asks: ['emails'], reason: NO_EMAIL }],
-  ['GET /group/a', undefined, { code: 'not_listed', rule: 4, asks: ['groups'], reason: NO_GROUPS }],
+  ['GET /lists/a', 'x@c.test', { code: 'not_listed', rule: '2', asks: BOTH, reason: OTHERS }],
+  ['GET /mail/a', undefined, { code: 'not_listed', rule: '3', asks: ['emails'], reason: NO_EMAIL }],
+  [
+    'GET /group/a',
+    undefined,
+    { code: 'not_listed', rule: '4', asks: ['groups'], reason: NO_GROUPS },
+  ],
   ['GET /lists%2Fa', 'x@b.test', NO_RULE],
   ['PUT /token%2Fa', undefined, NOTHING_IN_COMMON],
   ['GET /open', undefined, NOTHING_IN_COMMON],
@@ -87,9 +104,9 @@ const LACKS = {
 } as const
 
 test.for<[uri: string, token: Partial<Bearer>, reason: RefusalReason]>([
-  ['/token/a', { scopes: new Set(['read']) }, { ...LACKS.scope, rule: 5 }],
-  ['/token/a', { scopes }, { ...LACKS.claim, rule: 5 }],
-  ['/group/a', {}, { code: 'not_listed', rule: 4, asks: ['groups'], reason: NO_GROUPS_OF_TOKEN }],
+  ['/token/a', { scopes: new Set(['read']) }, { ...LACKS.scope, rule: '5' }],
+  ['/token/a', { scopes }, { ...LACKS.claim, rule: '5' }],
+  ['/group/a', {}, { code: 'not_listed', rule: '4', asks: ['groups'], reason: NO_GROUPS_OF_TOKEN }],
   ['/token/a', { scopes, claims: { tenant: 'a' } }, NOTHING_IN_COMMON],
 ])('a refusal of a token at %s says why (C53)', ([uri, changes, reason]) => {
   const parts = forwarded({ 'X-Forwarded-Uri': uri })

@@ -1,14 +1,15 @@
-import { type AccessRule, type AllowedUsers, isAllowed, type SignedInRule } from './access-rule.ts'
-import { type Bearer, faultOf } from './bearer.ts'
-import type { ForwardedRequest } from './forwarded-request.ts'
-import type { Identity } from './identity.ts'
+import { type Bearer, faultOf } from '../bearer.ts'
+import type { ForwardedRequest } from '../forwarded-request.ts'
+import type { Identity } from '../identity.ts'
+import type { AccessRule, SignedInRule } from './access-rule.ts'
+import { type AllowedUsers, isAllowed } from './allowed-users.ts'
 import { createRuleFinder } from './rule-finder.ts'
 
 /** Reason for which the rules refuse a known user, without anything that tells who it is (finding C53). */
 export interface RefusalReason {
   readonly code: 'no_rule' | 'access_deny' | 'not_listed' | 'insufficient_scope' | 'token_claims'
-  /** Position of the rule, counted from 1 as `check-config` prints it. */
-  readonly rule?: number
+  /** Name of the rule. */
+  readonly rule?: string
   /** Lists of the rule of which any one would have been enough. */
   readonly asks?: readonly (keyof AllowedUsers)[]
   readonly reason: string
@@ -34,13 +35,13 @@ export function createRefusalReasons(rules: readonly AccessRule[]): ExplainRefus
     token: Bearer | undefined,
   ): RefusalReason | undefined {
     if (!rule) return NO_RULE
-    const position = rules.indexOf(rule) + 1
+    const { name } = rule
     if (rule.access === 'deny') {
-      return { code: 'access_deny', rule: position, reason: 'the rule has access: deny' }
+      return { code: 'access_deny', rule: name, reason: 'the rule has access: deny' }
     }
     if (rule.access !== 'signed-in') return undefined
     const why = (token && missingInToken(rule, token)) ?? missingOnLists(rule, identity, token)
-    return why && { rule: position, ...why }
+    return why && { rule: name, ...why }
   }
 
   return (request, identity, token) => {

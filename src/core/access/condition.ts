@@ -1,0 +1,108 @@
+import { areGroupsKnown, comparedClaim, type Identity } from '../identity.ts'
+import { parseEmail } from './allowed-users.ts'
+
+/** Truth of a condition; `unknown` where what it looks at is absent or cannot be compared. Only `true` permits. */
+export type Truth = boolean | 'unknown'
+
+/** Condition on the person or program that asks. Several values of one kind are alternatives. */
+export type Condition =
+  | { readonly kind: 'all' | 'any' | 'none'; readonly of: readonly Condition[] }
+  | {
+      readonly kind: 'groups' | 'emails' | 'emailDomains' | 'users'
+      readonly values: ReadonlySet<string>
+    }
+  | { readonly kind: 'claim'; readonly name: string; readonly values: ReadonlySet<string> }
+  | { readonly kind: 'networks'; readonly networks: Networks }
+
+/** Networks in which a client's address may lie. */
+export interface Networks {
+  /** Networks as configured: `192.0.2.0/24`, or a single address. */
+  readonly sources: readonly string[]
+  contains(address: string): boolean
+}
+
+/** Condition that must hold, with the name of the policy that it comes from; absent for one without a name. */
+export interface RequiredCondition {
+  readonly condition: Condition
+  readonly policy?: string
+}
+
+/** Person or program whose request is decided. */
+export interface Requester {
+  readonly identity: Identity
+  /** Address of the client; absent where no trusted proxy names it. */
+  readonly address?: string | undefined
+}
+
+/** Evaluates a condition by Kleene's three-valued logic, so that `none` of something unknown is unknown too. */
+export function evaluate(condition: Condition, requester: Requester): Truth {
+  switch (condition.kind) {
+    case 'all':
+      return every(condition.of, requester)
+    case 'any':
+      return some(condition.of, requester)
+    case 'none':
+      return not(some(condition.of, requester))
+    case 'groups':
+      return inGroups(condition.values, requester.identity)
+    case 'emails':
+    case 'emailDomains':
+      return hasAddress(condition.kind, condition.values, requester.identity)
+    case 'users': {
+      const { subject } = requester.identity
+      return subject === '' ? 'unknown' : condition.values.has(subject)
+    }
+    case 'claim': {
+      const texts = comparedClaim(requester.identity, condition.name)
+      return texts === undefined ? 'unknown' : texts.some((text) => condition.values.has(text))
+    }
+    case 'networks': {
+      const { address } = requester
+      return address === undefined ? 'unknown' : condition.networks.contains(address)
+    }
+  }
+}
+
+/** Returns whether a condition looks at the client's address. */
+export function usesNetworks(condition: Condition): boolean {
+  return 'of' in condition ? condition.of.some(usesNetworks) : condition.kind === 'networks'
+}
+
+function every(conditions: readonly Condition[], requester: Requester): Truth {
+  let truth: Truth = true
+  for (const condition of conditions) {
+    const each = evaluate(condition, requester)
+    if (each === false) return false
+    if (each === 'unknown') truth = 'unknown'
+  }
+  return truth
+}
+
+function some(conditions: readonly Condition[], requester: Requester): Truth {
+  let truth: Truth = false
+  for (const condition of conditions) {
+    const each = evaluate(condition, requester)
+    if (each === true) return true
+    if (each === 'unknown') truth = 'unknown'
+  }
+  return truth
+}
+
+function not(truth: Truth): Truth {
+  return truth === 'unknown' ? 'unknown' : !truth
+}
+
+function inGroups(wanted: ReadonlySet<string>, identity: Identity): Truth {
+  if (identity.groups.some((group) => wanted.has(group))) return true
+  return areGroupsKnown(identity) ? false : 'unknown'
+}
+
+function hasAddress(
+  kind: 'emails' | 'emailDomains',
+  wanted: ReadonlySet<string>,
+  { email }: Identity,
+): Truth {
+  const address = email === undefined ? undefined : parseEmail(email)
+  if (!address) return 'unknown'
+  return wanted.has(kind === 'emails' ? address.email : address.domain)
+}
