@@ -6,37 +6,12 @@ import { foreignHost } from './core/forwarded-request.ts'
 import { isPrefetch } from './core/request-class.ts'
 import { scanHeaders } from './core/sent-headers.ts'
 import type { Site, Sites } from './core/site.ts'
-import { AuthError, type AuthErrorCode, invalidRequest } from './errors.ts'
+import { AuthError, invalidRequest, STATUS } from './errors.ts'
 import { answer, plain } from './http/answers.ts'
 import type { RequireCertificate } from './http/client-certificates.ts'
 import type { Refuse } from './http/error-answer.ts'
 import { type NodeContext, type NodeEnv, requestIdOf } from './http/request.ts'
 import type { Admin } from './routes/admin/admin.ts'
-
-/** Status of each error code. */
-const STATUS: Readonly<Record<AuthErrorCode, number>> = {
-  invalid_request: 400,
-  hidden_dots: 400,
-  foreign_host: 400,
-  alias_header: 400,
-  invalid_return_to: 400,
-  sign_in_failed: 400,
-  access_denied: 400,
-  sign_in_refused: 400,
-  untrusted_peer: 403,
-  client_certificate: 403,
-  sign_in_router: 403,
-  foreign_origin: 403,
-  claims_too_large: 403,
-  unusable_token: 403,
-  method_not_allowed: 405,
-  internal: 500,
-  provider_failed: 502,
-  sign_in_misconfigured: 502,
-  busy: 503,
-  provider_unavailable: 503,
-  store_unavailable: 503,
-}
 
 type Route = (c: NodeContext) => Response | Promise<Response>
 

@@ -1,5 +1,5 @@
 /**
- * Codes of refusals and failures that are thrown; `app.ts` maps each to one status. The check answers its verdicts itself, and a
+ * Codes of refusals and failures that are thrown. The check answers its verdicts itself, and a
  * back-channel logout answers 400 to all of them (OpenID Connect Back-Channel Logout 1.0 section 2.8).
  */
 export type AuthErrorCode =
@@ -24,6 +24,31 @@ export type AuthErrorCode =
   | 'provider_failed'
   | 'busy'
   | 'internal'
+
+/** Status of each error code. */
+export const STATUS: Readonly<Record<AuthErrorCode, number>> = {
+  invalid_request: 400,
+  hidden_dots: 400,
+  foreign_host: 400,
+  alias_header: 400,
+  invalid_return_to: 400,
+  sign_in_failed: 400,
+  access_denied: 400,
+  sign_in_refused: 400,
+  untrusted_peer: 403,
+  client_certificate: 403,
+  sign_in_router: 403,
+  foreign_origin: 403,
+  claims_too_large: 403,
+  unusable_token: 403,
+  method_not_allowed: 405,
+  internal: 500,
+  provider_failed: 502,
+  sign_in_misconfigured: 502,
+  busy: 503,
+  provider_unavailable: 503,
+  store_unavailable: 503,
+}
 
 /**
  * Fields of the log line about a failure: whose answer it was, and the setting that helps. Texts of another party pass

@@ -2,22 +2,21 @@ import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { BlockList } from 'node:net'
 import { IDENTITY_HEADERS, type IdentityHeader } from '../core/identity-headers.ts'
-import { createSite, type HostPattern, parseHostPattern, type Site } from '../core/site.ts'
 import { attempt } from './attempt.ts'
 import { readAuthorizationParams } from './authorization-params.ts'
 import { readClientCredentials } from './client-credentials.ts'
 import type { CommonConfig } from './config.ts'
 import { checkCookies } from './cookie-domain.ts'
 import { parseKeys } from './encryption-keys.ts'
+import { parseHosts, parsePublicUrl } from './hosts.ts'
 import { checkInternalTls } from './internal-tls.ts'
-import { checkInsecureHttp, checkInternalUrl, checkIssuerUrl } from './issuer-url.ts'
-import { parseNetworks } from './networks.ts'
+import { checkInternalUrl, checkIssuerUrl } from './issuer-url.ts'
+import { NETWORK_REMEDY, parseNetworks } from './networks.ts'
 import { readProxies } from './proxies.ts'
 import { compileRules } from './rules/access-rules.ts'
 import type { RuleSource } from './rules/rules-file.ts'
 import type { Settings } from './settings/settings.ts'
 import { checkSignOutUrls } from './sign-out-urls.ts'
-import { isPublicTopLevelDomain } from './top-level-domain.ts'
 
 /** Turns settings into the configuration and checks what concerns more than one of them. */
 export function crossCheck(
@@ -86,46 +85,6 @@ function checkTokens({ ADMIN_TOKEN, BROADCAST_TOKEN }: Settings, problems: strin
 }
 
 const KEY_REMEDY = 'make one with: openssl rand -base64 32'
-const NETWORK_REMEDY = 'write 10.0.0.0/8 or a single address'
-
-function parsePublicUrl(settings: Settings, problems: string[]): Site | undefined {
-  if (!settings.PUBLIC_URL) return undefined
-  const url = URL.parse(settings.PUBLIC_URL)
-  const isOrigin = url && /^https?:$/.test(url.protocol) && url.href === `${url.origin}/`
-  if (!isOrigin) {
-    problems.push(
-      'PUBLIC_URL: is not an origin such as https://auth.example.com; a path goes into BASE_PATH',
-    )
-    return undefined
-  }
-  const scheme = url.protocol === 'http:' ? 'http' : 'https'
-  if (scheme === 'http') checkInsecureHttp('PUBLIC_URL', url.hostname, settings, problems)
-  return createSite(scheme, url.hostname, url.port)
-}
-
-function parseHosts(settings: Settings, isAllKnown: boolean, problems: string[]): HostPattern[] {
-  if (settings.PROTECTED_HOSTS.length === 0 && isAllKnown) {
-    problems.push(
-      'PROTECTED_HOSTS: is empty. Name the hosts to protect, e.g. PROTECTED_HOSTS=app.example.com',
-    )
-  }
-  return settings.PROTECTED_HOSTS.flatMap((entry) => {
-    const host = parseHostPattern(entry)
-    if (host?.scheme === 'http')
-      checkInsecureHttp(`PROTECTED_HOSTS: ${entry}`, host.hostname, settings, problems)
-    if (host?.isWildcard && isPublicTopLevelDomain(host.hostname)) {
-      problems.push(
-        `PROTECTED_HOSTS: ${entry} covers a whole public suffix, hosts of strangers among them: write a domain of your own such as *.example.${host.hostname}`,
-      )
-      return []
-    }
-    if (host) return [host]
-    problems.push(
-      `PROTECTED_HOSTS: ${entry} is not of the form app.example.com, *.example.com or http://app.localhost:8080`,
-    )
-    return []
-  })
-}
 
 /** Header names to which a proxy or the check itself gives a meaning. */
 const RESERVED =

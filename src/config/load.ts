@@ -2,17 +2,12 @@ import type { Config, Environment } from './config.ts'
 import { ConfigError } from './config-error.ts'
 import { crossCheck } from './cross-check.ts'
 import { describeNotice } from './notices.ts'
+import { isConsequence, parseSettings } from './parse-settings.ts'
 import { withLowerCaseProxies } from './proxies.ts'
 import type { AddressTimeout } from './redis/address-options.ts'
 import { checkRedis } from './redis/redis.ts'
-import {
-  notesOf,
-  SETTING_NAMES,
-  type SettingName,
-  type Settings,
-  settings,
-} from './settings/settings.ts'
-import { type GivenSetting, type Origin, pathOf } from './sources/given.ts'
+import { SETTING_NAMES, type SettingName, type Settings } from './settings/settings.ts'
+import { type Origin, pathOf } from './sources/given.ts'
 import { readSources, type Sources } from './sources/read-sources.ts'
 import { findUnknownNames } from './sources/unknown-names.ts'
 
@@ -81,48 +76,4 @@ function originsOf({ given }: Sources, timeouts: readonly AddressTimeout[]): Con
     ...[...given].map(([name, { origin }]) => [name, origin] as const),
     ...timeouts.map(({ name, option }) => [name, { kind: 'redis-address', option }] as const),
   ])
-}
-
-/** Returns whether a problem follows from a value that cannot be used, which is told already. */
-function isConsequence(problem: string, unusable: readonly SettingName[]): boolean {
-  return unusable.some((name) => {
-    const isOfPeople = name.startsWith('ALLOWED_') || name === 'PUBLIC_PATHS'
-    const isOfServers = name === 'REDIS_URL' || name === 'REDIS_SENTINEL_ADDRESSES'
-    return (
-      problem.startsWith(`${name}:`) ||
-      (isOfPeople && problem.startsWith('Nobody ')) ||
-      (isOfServers && MISSED_WITHOUT_SERVERS.test(problem))
-    )
-  })
-}
-
-const MISSED_WITHOUT_SERVERS =
-  /^REDIS_(?:ADDRESS: is missing|SENTINEL_\w+: has no use without Sentinels)/
-
-/** Parses each setting by itself, so that one error does not hide the others. */
-function parseSettings<N extends SettingName>(
-  { given, rules, unreadable }: Sources,
-  names: readonly N[],
-  problems: string[],
-): { readonly parsed: Pick<Settings, N>; readonly unusable: readonly SettingName[] } {
-  const unusable: SettingName[] = [...unreadable]
-  const values = names.map((name) => {
-    const schema = settings.shape[name]
-    const setting = given.get(name)
-    const result = schema.safeParse(setting?.value)
-    if (result.success) return [name, result.data] as const
-    unusable.push(name)
-    // A file that cannot be used leaves open whether it has the setting.
-    if (setting || (rules && !unreadable.has(name))) {
-      const what = result.error.issues.map((issue) => issue.message).join(', ')
-      problems.push(`${labelOf(name, setting)}: ${what}. ${notesOf(name).text}`)
-    }
-    return [name, schema.safeParse(undefined).data] as const
-  })
-  return { parsed: Object.fromEntries(values) as Pick<Settings, N>, unusable }
-}
-
-function labelOf(name: SettingName, setting: GivenSetting | undefined): string {
-  const origin = setting?.origin
-  return origin?.kind === 'settings-file' ? `VESTIBULE_CONFIG: ${origin.key} (${name})` : name
 }

@@ -1,6 +1,8 @@
 import { BlockList, isIP } from 'node:net'
 import { ValueError } from './config-error.ts'
 
+export const NETWORK_REMEDY = 'write 10.0.0.0/8 or a single address'
+
 /**
  * Parses networks such as `10.0.0.0/8` and single addresses. Throws `ValueError` that names each entry that is
  * neither.

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { DPOP_ALGORITHMS } from '../../bearer/dpop-proof.ts'
+import { signInStatus, tokenStatus } from '../../core/answer-status.ts'
 import type { PresentedToken } from '../../core/authorization.ts'
 import type { TokenFault } from '../../core/bearer.ts'
 import type { ForwardedRequest } from '../../core/forwarded-request.ts'
@@ -60,13 +61,11 @@ export function createDenials({ addresses, cookies, returnTo, writePage }: Denia
   return {
     signIn(checked) {
       const { request, requestClass, raw } = checked
-      const redirectTo = (status: 302 | 303, target: string): CheckAnswer => ({
-        response: redirect(status, addresses.login(request.site, target)),
-        outcome: 'sign_in',
-      })
-      if (requestClass === 'navigation') return redirectTo(302, targetOf(request))
-      if (requestClass === 'form-navigation') return redirectTo(303, pageOf(request, raw))
-      return unauthenticated(checked)
+      const status = signInStatus(requestClass)
+      if (status === 401) return unauthenticated(checked)
+      const target = status === 302 ? targetOf(request) : pageOf(request, raw)
+      const response = redirect(status, addresses.login(request.site, target))
+      return { response, outcome: 'sign_in' }
     },
 
     forbidden({ request, requestClass, raw, presented }, session) {
@@ -98,12 +97,12 @@ export function createDenials({ addresses, cookies, returnTo, writePage }: Denia
 
     refuseToken({ request, raw, presented }, fault) {
       const { error = 'token_required' } = fault ?? {}
-      const isForbidden = error === 'insufficient_scope' || error === 'forbidden'
+      const status = tokenStatus(fault)
       const challenge = challengeOf(request.site.host, presented?.scheme, fault)
       const headers = challenge === undefined ? [] : [['WWW-Authenticate', challenge] as const]
       return {
-        response: json(isForbidden ? 403 : 401, { error }, requestIdOf(raw), headers),
-        outcome: isForbidden ? 'forbidden' : 'unauthenticated',
+        response: json(status, { error }, requestIdOf(raw), headers),
+        outcome: status === 403 ? 'forbidden' : 'unauthenticated',
       }
     },
   }
