@@ -125,6 +125,7 @@ function createAdminApp(
   app.get('/admin/denied-tokens', admin.listDeniedTokens)
   app.post('/admin/denied-tokens', limitBody, admin.denyToken)
   app.post('/admin/broadcast', limitBody, admin.broadcast)
+  app.post('/admin/explain', limitBody, admin.explain)
   return withErrors(app, refuse, visitorsMethod)
 }
 

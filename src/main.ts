@@ -24,6 +24,10 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     const { render } = await import('./commands/render.ts')
     return render(environment, ...args)
   },
+  async explain(environment, ...args) {
+    const { explain } = await import('./commands/explain/explain.ts')
+    return explain(environment, ...args)
+  },
   async sessions(environment, ...args) {
     const { sessions } = await import('./commands/sessions.ts')
     return sessions(environment, ...args)
@@ -46,6 +50,7 @@ const HELP = `usage: vestibule COMMAND
   check-config  prints the settings in effect, or what is wrong with them
   healthcheck   ends with 0 when the service on this machine is ready
   render        prints the configuration for Traefik
+  explain       says what the rules permit whom, and why
   sessions      lists and ends sessions of a running service
   broadcast     sends an event to the open pages of a running service
   certificates  makes and renews the certificates of the internal listener

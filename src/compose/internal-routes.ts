@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Hono } from 'hono'
 import { createInternalApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
+import { createExplain } from '../core/access/explain.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { ACCESS_TOKEN_HEADER } from '../core/identity-headers.ts'
 import { createCertificateDemand, type RequireCertificate } from '../http/client-certificates.ts'
@@ -88,6 +89,14 @@ export function composeInternalRoutes(options: InternalRoutesOptions): Hono<Node
     bearerIssuers: options.bearers.issuers,
     caches: options.caches,
     backplane: state.backplane,
+    explain: createExplain({
+      rules: options.rules,
+      protectedSites: web.protectedSites,
+      basePath: config.settings.BASE_PATH,
+      identity: oidc.identity,
+      issuer: config.settings.OIDC_ISSUER_URL,
+      clientAddress: proxies.addressIn,
+    }),
   })
   const clientOf = (raw: IncomingMessage) => proxies.clientAddress(raw)
   const refuse = createRefusals({ addresses, writePage, log, metrics, clientOf })

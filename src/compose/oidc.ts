@@ -1,4 +1,5 @@
 import type { Config } from '../config/config.ts'
+import { identityOptions } from '../config/identity-options.ts'
 import type { LiveRules } from '../core/access/rule-set.ts'
 import type { Claims } from '../core/claims.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
@@ -51,10 +52,7 @@ export function composeOidc({ config, log, now, rules }: ComposeOidcOptions): Oi
   })
   const keySets = createKeySets(fetch)
   const identity = {
-    groupsClaim: settings.OIDC_GROUPS_CLAIM,
-    ...(settings.OIDC_GROUPS_SEPARATOR && { groupsSeparator: settings.OIDC_GROUPS_SEPARATOR }),
-    emailClaim: settings.OIDC_EMAIL_CLAIM,
-    trustEmail: settings.OIDC_TRUST_EMAIL,
+    ...identityOptions(settings),
     get claims() {
       return claimsNamedBy(identityHeaders, rules.current.set.claims)
     },

@@ -9,6 +9,8 @@ export interface TrustedProxies {
   isTrustedPeer(incoming: IncomingMessage): boolean
   /** Returns the visitor's address, or `undefined` where no trusted proxy names it. */
   clientAddress(incoming: IncomingMessage): string | undefined
+  /** Returns the visitor's address in the text of an `X-Forwarded-For`, or `undefined` where it names none. */
+  addressIn(forwardedFor: string): string | undefined
   /** Returns the address for rate limits: the visitor's, or the nearest known one. */
   limitedOrigin(incoming: IncomingMessage): LimitedOrigin
 }
@@ -26,6 +28,7 @@ export function createTrustedProxies(networks: BlockList): TrustedProxies {
       isTrustedPeer(incoming)
         ? clientAddress(incoming.headers['x-forwarded-for'], isTrusted)
         : undefined,
+    addressIn: (forwardedFor) => clientAddress(forwardedFor, isTrusted),
     limitedOrigin(incoming) {
       const told = incoming.headers['x-forwarded-for']
       const peer = networkOf(peerAddress(incoming))

@@ -1,24 +1,20 @@
 import { AuthError, invalidRequest, STATUS } from '../../errors.ts'
 import { answerStatus } from '../answer-status.ts'
+import type { Claims } from '../claims.ts'
 import { decide, type Evidence, needsEvidence, type Verdict } from '../decision.ts'
 import { type ForwardedRequest, parseForwardedRequest } from '../forwarded-request.ts'
 import { areGroupsKnown, type Identity } from '../identity.ts'
 import { isUnder, readPath } from '../path-readings.ts'
 import { type IdentityOptions, ignoredClaims, toIdentity } from '../read-identity.ts'
-import { classify, type RequestClass } from '../request-class.ts'
-import { scanHeaders } from '../sent-headers.ts'
+import { classify } from '../request-class.ts'
 import type { Sites } from '../site.ts'
 import type { Access } from './access-rule.ts'
+import { headersOf, type Sender } from './asked-headers.ts'
 import type { Requester } from './condition.ts'
 import type { Demand } from './demand.ts'
-import {
-  type ExplainedCondition,
-  type ExplainedRequest,
-  type ExplainedRule,
-  explainConditions,
-  explainRule,
-} from './explained-rule.ts'
-import { type AskedUrl, claimsOf, type Question, splitUrl } from './question.ts'
+import { explainConditions, explainRule } from './explained-rule.ts'
+import type { ExplainedPerson, ExplainedReading, Explanation } from './explanation.ts'
+import { type AskedUrl, claimsOf, type Question, splitUrl, URL_FORM } from './question.ts'
 import type { LiveRules, Rules } from './rule-set.ts'
 
 export interface ExplainOptions {
@@ -28,84 +24,178 @@ export interface ExplainOptions {
   readonly identity: IdentityOptions
   /** Issuer of the people asked about. */
   readonly issuer: string
-  /** Returns the client's address by an entry of `X-Forwarded-For`; `undefined` for a trusted proxy. */
+  /** Returns the client's address for an entry of `X-Forwarded-For`; `undefined` for a trusted proxy's. */
   readonly clientAddress: (forwardedFor: string) => string | undefined
 }
 
-/** Answer to a question, as JSON. */
-export interface Explanation {
-  readonly url: string
-  readonly method: string
-  /** Path and query that a browser would send instead, because it resolves dot segments and escapes more. */
-  readonly browser?: string
-  /** Person as the claims are read; absent where nobody is signed in. */
-  readonly person?: ExplainedPerson
-  /** Address of the client; absent where it is unknown. */
-  readonly client?: string
-  readonly policy?: string
-  /** Code of the error for which the request is refused whoever asks; no rule is consulted then. */
-  readonly fault?: string
-  /** Compared readings of the path, each with the name of the rule that decides; without one, the request is denied. */
-  readonly readings: readonly ExplainedReading[]
-  /** True for a path with several readings, which no public or optional rule matches. */
-  readonly ambiguous: boolean
-  /** Rules that decide, all of which are needed. */
-  readonly rules: readonly ExplainedRule[]
-  /** Conditions that the address of the middleware demands beside the rules. */
-  readonly demand: readonly ExplainedCondition[]
-  /** Report rules that match, none of which decides. */
-  readonly reports: readonly ExplainedRule[]
-  /** Status of the check for a navigation. */
-  readonly page: number
-  /** Status of the check for a request by a script. */
-  readonly script: number
-  readonly reasons: { readonly page: string; readonly script: string }
-}
-
-export interface ExplainedReading {
-  readonly path: string
-  readonly rule?: string
-}
-
-export interface ExplainedPerson {
-  readonly user?: string
-  readonly email?: string
-  /** Absent where they are unknown. */
-  readonly groups?: readonly string[]
-  /** Claims that say nothing, each with the reason. */
-  readonly ignored: readonly string[]
-}
-
-/** Explains what the check answers. Throws `AuthError` `invalid_request` for a question that is none. */
+/** Explains what the check answers. Throws `AuthError` `invalid_request` where `url` has another form. */
 export type Explain = (question: Question) => Explanation
 
-const HEADERS = {
-  page: ['Accept', 'text/html', 'Sec-Fetch-Mode', 'navigate', 'Sec-Fetch-Dest', 'document'],
-  script: ['Accept', '*/*', 'Sec-Fetch-Mode', 'cors', 'Sec-Fetch-Dest', 'empty'],
-} as const
-
-/** Headers of a script's request by `OPTIONS`, which a browser sends as a preflight only. */
-const PREFLIGHT = ['Access-Control-Request-Method', 'GET'] as const
-
-type Sender = keyof typeof HEADERS
-
-/** Person of whom nothing is known, for whom conditions are explained where nobody is signed in. */
-const NOBODY: Identity = { issuer: '', subject: '', groups: [], claims: {} }
-
-/** Creates the function that asks the parts of the check what they do with a request, without sending one. */
+/** Creates the function that puts a question to the parts of the check, so that it cannot differ from them. */
 export function createExplain(options: ExplainOptions): Explain {
   const { protectedSites, basePath, issuer } = options
 
-  function read(rules: Rules, question: Question, asked: AskedUrl): Read {
+  /** Reads the request and finds its access in the order of the check, which throws the first fault. */
+  function consult(rules: Rules, asked: AskedQuestion): Consulted {
+    const demand = rules.readDemand(checkAddress(asked.question))
+    const request = parseForwardedRequest(headersOf(asked, 'page'), protectedSites)
+    if (isUnder(basePath, request.readings.all)) {
+      throw new AuthError('sign_in_router', 'the path lies under BASE_PATH, which is for the sign-in')
+    }
+    return { rules, demand, request, access: rules.findAccess(request, demand) }
+  }
+
+  return (question) => {
+    const url = splitUrl(question.url)
+    if (!url) throw invalidRequest(URL_FORM)
+    const claims = claimsOf(question, issuer, options.identity)
+    const identity = toIdentity(claims ?? {}, options.identity)
+    const address = question.ip === undefined ? undefined : options.clientAddress(question.ip)
+    const asked: AskedQuestion = {
+      question,
+      url,
+      requester: { identity, address },
+      evidence: claims ? sessionOf(identity) : { kind: 'none' },
+    }
+    const about = {
+      ...describe(asked),
+      ...(claims && { person: describePerson(identity, claims, options.identity) }),
+    }
     try {
-      const query = question.policy === undefined ? '' : `?policy=${encodeURIComponent(question.policy)}`
-      const demand = rules.readDemand(`/auth${query}`)
-      const request = parseForwardedRequest(headersOf(question, asked, 'page'), protectedSites)
-      if (isUnder(basePath, request.readings.all)) throw SIGN_IN_ROUTER
-      return { request, demand, access: rules.findAccess(request, demand) }
+      return { ...about, ...explainAccess(consult(options.rules.current, asked), asked) }
     } catch (error) {
-      if (error instanceof AuthError) return { error }
-      throw error
+      if (!(error instanceof AuthError)) throw error
+      return { ...about, ...explainFault(error, url) }
     }
   }
+}
+
+/** Question with what is derived from it once. */
+interface AskedQuestion {
+  readonly question: Question
+  readonly url: AskedUrl
+  /** Person asked about, or one without any claim where nobody is signed in. */
+  readonly requester: Requester
+  readonly evidence: Evidence
+}
+
+/** Request as the check reads it, with the access that the rules give it. */
+interface Consulted {
+  readonly rules: Rules
+  readonly demand: Demand | undefined
+  readonly request: ForwardedRequest
+  readonly access: Access
+}
+
+type Described = Pick<Explanation, 'url' | 'method' | 'browser' | 'client' | 'policy'>
+type Explained = Omit<Explanation, keyof Described | 'person'>
+
+function checkAddress({ policy }: Question): string {
+  return policy === undefined ? '/auth' : `/auth?policy=${encodeURIComponent(policy.toWellFormed())}`
+}
+
+function sessionOf(identity: Identity): Evidence {
+  return { kind: 'session', session: { identity, createdAt: 0, expiresAt: Infinity } }
+}
+
+function describe({ question, url, requester: { address } }: AskedQuestion): Described {
+  const { method = 'GET', policy } = question
+  return {
+    url: question.url,
+    method,
+    ...(url.browserUri !== undefined && { browser: url.browserUri }),
+    ...(address !== undefined && { client: address }),
+    ...(policy !== undefined && { policy }),
+  }
+}
+
+function describePerson(
+  identity: Identity,
+  claims: Claims,
+  options: IdentityOptions,
+): ExplainedPerson {
+  const { subject, email, groups } = identity
+  return {
+    ...(subject !== '' && { user: subject }),
+    ...(email !== undefined && { email }),
+    ...(areGroupsKnown(identity) && { groups }),
+    ignored: ignoredClaims(claims, options),
+  }
+}
+
+function explainFault({ code, message }: AuthError, { uri }: AskedUrl): Explained {
+  const { all } = readPath(uri.replace(/\?.*$/s, ''))
+  return {
+    fault: code,
+    readings: all.map((path) => ({ path })),
+    ambiguous: all.length > 1,
+    rules: [],
+    demand: [],
+    reports: [],
+    page: STATUS[code],
+    script: STATUS[code],
+    reasons: { page: message, script: message },
+  }
+}
+
+function explainAccess(consulted: Consulted, asked: AskedQuestion): Explained {
+  const { rules, request, demand } = consulted
+  const matches = rules.findPerReading(request)
+  const deciding = new Set(matches.flatMap(({ rule }) => rule ?? []))
+  const of = { ...asked, requestClass: classOf('page', consulted, asked) }
+  const [page, script] = [answer('page', consulted, asked), answer('script', consulted, asked)]
+  return {
+    readings: readingsOf(matches),
+    ambiguous: request.readings.all.length > 1,
+    rules: [...deciding].map((rule) => explainRule(rule, of)),
+    demand: explainConditions(demand?.conditions ?? [], asked.requester),
+    reports: rules.findReported(request).map((rule) => explainRule(rule, of)),
+    page: page.status,
+    script: script.status,
+    reasons: { page: page.reason, script: script.reason },
+  }
+}
+
+/** Returns each path once for each rule; several comparisons may have the same. */
+function readingsOf(matches: ReturnType<Rules['findPerReading']>): readonly ExplainedReading[] {
+  const distinct = new Map(matches.map((match) => [`${match.rule?.name}\n${match.path}`, match]))
+  return [...distinct.values()].map(({ path, rule }) => ({ path, ...(rule && { rule: rule.name }) }))
+}
+
+function classOf(sender: Sender, { request }: Consulted, asked: AskedQuestion) {
+  return classify(headersOf(asked, sender), request.method, request.isWebSocketScheme)
+}
+
+function answer(sender: Sender, consulted: Consulted, asked: AskedQuestion) {
+  const { access } = consulted
+  const requestClass = classOf(sender, consulted, asked)
+  const evidence: Evidence = needsEvidence(access, requestClass) ? asked.evidence : { kind: 'none' }
+  const verdict = decide(access, requestClass, evidence, asked.requester.address)
+  const status = answerStatus(verdict, requestClass)
+  return { status, reason: reasonOf(verdict, consulted, asked) }
+}
+
+function reasonOf(verdict: Verdict, consulted: Consulted, { requester }: AskedQuestion): string {
+  switch (verdict.kind) {
+    case 'allow':
+      return reasonToAllow(consulted.access, verdict.principal !== undefined)
+    case 'sign-in':
+      return 'nobody is signed in'
+    case 'reset-cookies':
+      return 'the session cookie is there twice'
+    case 'refuse-token':
+      return 'a rule takes tokens only'
+    case 'forbidden': {
+      const { rules, request, demand } = consulted
+      const { identity, address } = requester
+      const { rule, reason } = rules.explainRefusal({ request, demand, address }, identity)
+      return rule === undefined ? reason : `rule ${rule}: ${reason}`
+    }
+  }
+}
+
+function reasonToAllow({ kind }: Access, isKnown: boolean): string {
+  if (kind === 'public') return 'everybody may enter'
+  if (kind === 'optional') return 'everybody may enter, and the app is told who is signed in'
+  return isKnown ? 'the rules permit this person' : 'a preflight may pass'
 }

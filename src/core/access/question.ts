@@ -31,6 +31,9 @@ export interface AskedUrl {
   readonly browserUri?: string
 }
 
+/** Text for an address of another form. */
+export const URL_FORM = 'url must be a whole address such as https://app.example.com/path, without a user name'
+
 const FORM = /^(https?|wss?):\/\/([^/?#@]+)([^#]*)/i
 
 /** Splits an address without parsing it, because a URL parser resolves what the check has to see; `undefined` for another form. */

@@ -10,6 +10,7 @@ import {
   type AdminDeniedTokensOptions,
   createAdminDeniedTokens,
 } from './denied-tokens.ts'
+import { type AdminExplain, type AdminExplainOptions, createAdminExplain } from './explain.ts'
 import { createAdminGuard } from './guard.ts'
 import { type AdminSessions, type AdminSessionsOptions, createAdminSessions } from './sessions.ts'
 
@@ -17,7 +18,8 @@ export interface AdminOptions
   extends AdminCacheOptions,
     AdminSessionsOptions,
     AdminDeniedTokensOptions,
-    AdminBroadcastOptions {
+    AdminBroadcastOptions,
+    AdminExplainOptions {
   /** `ADMIN_TOKEN`; without it every path that `BROADCAST_TOKEN` does not open answers 404. */
   readonly token: string | undefined
   readonly metrics: AdminSessionsOptions['metrics'] & AdminBroadcastOptions['metrics']
@@ -26,7 +28,12 @@ export interface AdminOptions
 }
 
 /** Serves `/admin` on the internal listener, for operators, and for apps that send broadcasts. */
-export interface Admin extends AdminCache, AdminSessions, AdminDeniedTokens, AdminBroadcast {
+export interface Admin
+  extends AdminCache,
+    AdminSessions,
+    AdminDeniedTokens,
+    AdminBroadcast,
+    AdminExplain {
   /** Returns the refusal of a request, or `undefined` for an operator. */
   readonly guard: (c: NodeContext) => Response | undefined
 }
@@ -38,5 +45,6 @@ export function createAdmin(options: AdminOptions): Admin {
     ...createAdminSessions(options),
     ...createAdminDeniedTokens(options),
     ...createAdminBroadcast(options),
+    ...createAdminExplain(options),
   }
 }

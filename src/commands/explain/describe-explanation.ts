@@ -1,0 +1,97 @@
+import type { ExplainedCondition, ExplainedRule } from '../../core/access/explained-rule.ts'
+import type { ExplainedPerson, Explanation } from '../../core/access/explanation.ts'
+import type { ConditionTrace } from '../../core/access/trace-condition.ts'
+
+/** Describes an explanation in lines, of which the last two are the statuses. */
+export function describeExplanation(explanation: Explanation): readonly string[] {
+  const { url, method, browser, person, client, policy, page, script, reasons } = explanation
+  return [
+    `url: ${url}`,
+    ...(browser === undefined ? [] : [`note: a browser sends ${browser} instead`]),
+    `method: ${method}`,
+    ...describePerson(person),
+    `client: ${client ?? 'unknown'}`,
+    ...section('readings', describeReadings(explanation)),
+    ...section('rules', explanation.rules.flatMap((rule) => describeRule(rule, PERMITS))),
+    ...section(`policy of the middleware: ${policy}`, explanation.demand.flatMap(describeCondition)),
+    ...section('report rules', explanation.reports.flatMap((rule) => describeRule(rule, REPORTS))),
+    `why: ${reasons.page}`,
+    ...(reasons.script === reasons.page ? [] : [`why, for a script: ${reasons.script}`]),
+    `page: ${page}`,
+    `script: ${script}`,
+  ]
+}
+
+/** Returns lines for a terminal, which obeys control characters (A93). */
+export function toSafeLines(lines: readonly string[]): string {
+  const escaped = lines.map((line) => line.toWellFormed().replace(UNSAFE, escapeCharacter))
+  return escaped.map((line) => `${line}\n`).join('')
+}
+
+/** Matches what a terminal obeys or does not show: control and format characters, and separators of lines. */
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
+
+function escapeCharacter(character: string): string {
+  return `\\u{${character.codePointAt(0)?.toString(16)}}`
+}
+
+function section(title: string, lines: readonly string[]): readonly string[] {
+  return lines.length === 0 ? [] : [`${title}:`, ...lines.map((line) => `  ${line}`)]
+}
+
+function describePerson(person: ExplainedPerson | undefined): readonly string[] {
+  if (!person) return ['who: nobody is signed in']
+  const { user = 'without sub', email = 'unknown', groups, ignored } = person
+  return [
+    `who: ${user} · email: ${email} · groups: ${groups ? groups.join(', ') || 'none' : 'unknown'}`,
+    ...ignored.map((reason) => `ignored: ${reason}`),
+  ]
+}
+
+function describeReadings({ readings, ambiguous, fault }: Explanation): readonly string[] {
+  const decided = readings.map(({ path, rule }) =>
+    fault === undefined ? `${path} → ${rule ?? 'no rule'}` : path,
+  )
+  return ambiguous ? [...decided, AMBIGUOUS] : decided
+}
+
+const AMBIGUOUS = '(several readings: no public or optional rule matches, and all rules must permit)'
+
+const PERMITS = { true: 'permits', false: 'does not permit', undefined: 'is not asked' } as const
+const REPORTS = {
+  true: 'would permit',
+  false: 'would deny',
+  undefined: 'does not count, because nobody is signed in',
+} as const
+
+function describeRule(
+  { name, access, permits, tokens, lists, conditions }: ExplainedRule,
+  words: Readonly<Record<'true' | 'false' | 'undefined', string>>,
+): readonly string[] {
+  return [
+    `${name} (${access}) ${words[`${permits}`]}`,
+    ...(tokens === undefined ? [] : [`  tokens: ${tokens}`]),
+    ...(lists ? ['  lists, one of them:', ...describeTrace(lists).slice(1).map(indent)] : []),
+    ...conditions.flatMap(describeCondition).map(indent),
+  ]
+}
+
+function describeCondition({ policy, ...trace }: ExplainedCondition): readonly string[] {
+  const lines = describeTrace(trace)
+  return policy === undefined ? lines : [`policy ${policy}:`, ...lines.map(indent)]
+}
+
+const TRUTHS = { true: 'yes', false: 'no', unknown: 'unknown' } as const
+
+function describeTrace({ text, truth, saw, of = [] }: ConditionTrace): readonly string[] {
+  const decided = TRUTHS[`${truth}`]
+  const seen = saw === undefined ? decided : `${decided} (${saw})`
+  return [
+    `${text} → ${saw?.startsWith('unknown') ? saw : seen}`,
+    ...of.flatMap(describeTrace).map(indent),
+  ]
+}
+
+function indent(line: string): string {
+  return `  ${line}`
+}

@@ -1,0 +1,67 @@
+import type { Environment } from '../../config/config.ts'
+import { ConfigError } from '../../config/config-error.ts'
+import { identityOptions } from '../../config/identity-options.ts'
+import { loadAccess } from '../../config/load-access.ts'
+import { createExplain, type Explain } from '../../core/access/explain.ts'
+import type { Question } from '../../core/access/question.ts'
+import { createRules } from '../../core/access/rule-set.ts'
+import { createTrustedProxies } from '../../http/trusted-proxies.ts'
+import { toSafeJson } from '../admin-command.ts'
+import { describeExplanation, toSafeLines } from './describe-explanation.ts'
+import { type Expectation, outcomeOf } from './expectation.ts'
+import { parseOptions, USAGE } from './parse-options.ts'
+import { describeResults, runTests } from './tests.ts'
+
+/**
+ * Says what the check answers by the configuration of this environment, without a service and without secrets. Returns
+ * 0 = explained, 1 = an expectation is not met, 2 = a usage error or a configuration that cannot be used.
+ */
+export async function explain(environment: Environment, ...args: string[]): Promise<number> {
+  const asked = parseOptions(args)
+  if ('fault' in asked) {
+    process.stderr.write(`${USAGE}${toSafeLines([`vestibule: ${asked.fault}`])}`)
+    return 2
+  }
+  try {
+    const ask = createLocalExplain(environment)
+    return 'tests' in asked
+      ? printTests(ask, asked.tests, asked.isJson)
+      : printExplanation(ask, asked.question, asked)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    process.stderr.write(toSafeLines(`vestibule: ${error.message}`.split('\n')))
+    return 2
+  }
+}
+
+function createLocalExplain(environment: Environment): Explain {
+  const { settings, protectedSites, rules, trustedNetworks } = loadAccess(environment)
+  return createExplain({
+    rules: { current: createRules(rules) },
+    protectedSites,
+    basePath: settings.BASE_PATH,
+    identity: { ...identityOptions(settings), claims: rules.claims },
+    issuer: settings.OIDC_ISSUER_URL,
+    clientAddress: createTrustedProxies(trustedNetworks).addressIn,
+  })
+}
+
+function printExplanation(
+  ask: Explain,
+  question: Question,
+  { expect, isJson }: { readonly expect?: Expectation; readonly isJson: boolean },
+): number {
+  const explanation = ask(question)
+  const lines = describeExplanation(explanation)
+  process.stdout.write(isJson ? toSafeJson(explanation) : toSafeLines(lines))
+  const outcome = outcomeOf(explanation)
+  if (expect === undefined || expect === outcome) return 0
+  process.stderr.write(`vestibule: expected ${expect}, but the answer is ${outcome}\n`)
+  return 1
+}
+
+function printTests(ask: Explain, path: string, isJson: boolean): number {
+  const results = runTests(ask, path)
+  process.stdout.write(isJson ? toSafeJson(results) : toSafeLines(describeResults(results)))
+  return results.failed === 0 ? 0 : 1
+}

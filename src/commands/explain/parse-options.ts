@@ -1,0 +1,100 @@
+import { parseArgs } from 'node:util'
+import { ValueError } from '../../config/config-error.ts'
+import { parseGroups } from '../../config/settings/lists.ts'
+import type { Claims } from '../../core/claims.ts'
+import type { Question } from '../../core/access/question.ts'
+import { parseJson } from '../../core/json.ts'
+import { describeIssues, question } from '../../routes/admin/question.ts'
+import { EXPECTATIONS, type Expectation } from './expectation.ts'
+
+export const USAGE = `usage: vestibule explain --url=URL [--method=METHOD] [--user=SUB] [--email=ADDRESS] [--groups=A,B]
+                         [--claim=NAME=VALUE]… [--ip=ADDRESS] [--policy=NAME]
+                         [--expect=allow|deny|sign-in] [--json]
+       vestibule explain --tests=FILE [--json]
+  --url=URL           the whole address, with its scheme: https://app.example.com/path
+  --method=METHOD     GET, if not given
+  --user=SUB          the person, by the provider's id; without this and the next three, nobody is signed in
+  --email=ADDRESS     an address that counts as verified
+  --groups=A,B        the groups, also as a JSON array; --groups= for none; not given, they are unknown
+  --claim=NAME=VALUE  a claim, by name or path; several of a name are a list, and JSON other than a text is taken as such
+  --ip=ADDRESS        the client's address, as the proxy tells it; not given, it is unknown
+  --policy=NAME       the policy that the address of the middleware demands (/auth?policy=NAME)
+  --expect=ANSWER     ends with 1 if a page gets another answer
+  --tests=FILE        a YAML list of such questions, each with expect; ends with 1 if one fails
+  --json              the explanation as JSON
+The rules are those of this environment and its files; neither a service nor a secret is needed.
+`
+
+export type ParsedOptions =
+  | { readonly question: Question; readonly expect?: Expectation; readonly isJson: boolean }
+  | { readonly tests: string; readonly isJson: boolean }
+  | { readonly fault: string }
+
+/** Parses the arguments of `vestibule explain`. */
+export function parseOptions(args: string[]): ParsedOptions {
+  try {
+    const { tests, expect, json: isJson, ...asked } = valuesOf(args)
+    if (tests !== undefined) {
+      const isAlone = tests !== '' && expect === undefined && Object.keys(asked).length === 0
+      return isAlone ? { tests, isJson } : { fault: '--tests takes a file and no question beside it' }
+    }
+    const expected = EXPECTATIONS.find((each) => each === expect)
+    if (expect !== undefined && !expected) {
+      return { fault: `--expect must be one of ${EXPECTATIONS.join(', ')}` }
+    }
+    const { data, error } = question.safeParse(questionOf(asked))
+    if (error) return { fault: describeIssues(error).join('; ') }
+    return { question: data, ...(expected && { expect: expected }), isJson }
+  } catch (error) {
+    const isOfArguments = error instanceof TypeError && 'code' in error
+    if (isOfArguments || error instanceof ValueError) return { fault: error.message }
+    throw error
+  }
+}
+
+function valuesOf(args: string[]) {
+  return parseArgs({
+    args,
+    options: {
+      url: { type: 'string' },
+      method: { type: 'string' },
+      user: { type: 'string' },
+      email: { type: 'string' },
+      groups: { type: 'string' },
+      claim: { type: 'string', multiple: true },
+      ip: { type: 'string' },
+      policy: { type: 'string' },
+      expect: { type: 'string' },
+      tests: { type: 'string' },
+      json: { type: 'boolean', default: false },
+    },
+  }).values
+}
+
+type Asked = Omit<ReturnType<typeof valuesOf>, 'tests' | 'expect' | 'json'>
+
+function questionOf({ groups, claim, ...asked }: Asked): object {
+  return {
+    ...asked,
+    ...(groups !== undefined && { groups: parseGroups(groups) }),
+    ...(claim !== undefined && { claims: claimsIn(claim) }),
+  }
+}
+
+/** Reads `NAME=VALUE`, where several of one name are a list. Throws `ValueError` for an entry of another form. */
+function claimsIn(entries: readonly string[]): Claims {
+  const values = new Map<string, unknown[]>()
+  for (const entry of entries) {
+    const [, name = '', value = ''] = /^([^=]+)=(.*)$/s.exec(entry) ?? []
+    if (name === '') throw new ValueError('--claim must have the form NAME=VALUE')
+    values.getOrInsertComputed(name, () => []).push(valueIn(value))
+  }
+  const claims = [...values].map(([name, all]) => [name, all.length === 1 ? all[0] : all])
+  return Object.fromEntries(claims) as Claims
+}
+
+function valueIn(text: string): unknown {
+  const value = parseJson(text)
+  const isText = value === undefined || value === null || typeof value === 'string'
+  return isText ? text : value
+}

@@ -1,0 +1,22 @@
+import { isIP } from 'node:net'
+import { z } from 'zod'
+import { splitUrl, URL_FORM } from '../../core/access/question.ts'
+
+const text = z.string().min(1)
+
+/** Schema of a question to the rules, in the body of a request and in a file of tests. */
+export const question = z.strictObject({
+  url: z.string().refine((url) => splitUrl(url) !== undefined, { error: URL_FORM }),
+  method: z.exactOptional(text),
+  user: z.exactOptional(text),
+  email: z.exactOptional(text),
+  groups: z.exactOptional(z.array(text)),
+  claims: z.exactOptional(z.record(text, z.unknown())),
+  ip: z.exactOptional(z.string().refine((ip) => isIP(ip) !== 0, { error: 'is no IP address' })),
+  policy: z.exactOptional(text),
+})
+
+/** Returns each fault with its place, and without the value, which may be personal. */
+export function describeIssues({ issues }: z.ZodError): readonly string[] {
+  return issues.map(({ path, message }) => [...path.map(String), message].join(': '))
+}
