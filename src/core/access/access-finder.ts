@@ -2,7 +2,7 @@ import type { ForwardedRequest } from '../forwarded-request.ts'
 import type { Access, AccessRule } from './access-rule.ts'
 import { combineRules } from './combine-rules.ts'
 import type { Demand } from './demand.ts'
-import { createRuleFinder } from './rule-finder.ts'
+import { createRuleFinder, type RuleFinder } from './rule-finder.ts'
 
 /** Returns the access that the rules, and what the middleware demands beside them, give a request. */
 export type AccessFinder = (request: ForwardedRequest, demand?: Demand) => Access
@@ -11,12 +11,14 @@ export type AccessFinder = (request: ForwardedRequest, demand?: Demand) => Acces
  * Finds the first matching rule for each reading and comparison of the path and requires all of them, because ambiguity
  * must never widen access (threats A15-A19). Denies a request without a rule.
  */
-export function createAccessFinder(rules: readonly AccessRule[]): AccessFinder {
-  const findRules = createRuleFinder(rules)
+export function createAccessFinder(
+  rules: readonly AccessRule[],
+  { find }: RuleFinder<AccessRule> = createRuleFinder(rules),
+): AccessFinder {
   const undemanded = accessOfEach(rules)
   const demanded = new WeakMap<Demand, ReadonlyMap<AccessRule, Access>>()
   return (request, demand) => {
-    const found = findRules(request)
+    const found = find(request)
     const [first] = found
     const alone = demand
       ? demanded.getOrInsertComputed(demand, () => accessOfEach(rules, demand))

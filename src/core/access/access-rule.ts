@@ -9,8 +9,6 @@ export type AccessRule = OpenRule | SignedInRule
 interface CommonRule extends RuleConditions {
   /** Name as given, else the rule's position, counted from 1 as `check-config` prints it. */
   readonly name: string
-  /** Only counts and logs whom the rule would refuse; the next rule that matches decides. */
-  readonly isReport?: boolean
   /** Refuses sessions and tokens that cannot be verified during an outage. */
   readonly deniesDegraded?: boolean
   readonly passesPreflight: boolean

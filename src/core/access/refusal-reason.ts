@@ -27,7 +27,7 @@ export type ExplainRefusal = (
  * nothing for it.
  */
 export function createRefusalReasons(rules: readonly AccessRule[]): ExplainRefusal {
-  const findRules = createRuleFinder(rules)
+  const { find: findRules } = createRuleFinder(rules)
 
   function explain(
     rule: AccessRule | undefined,

@@ -16,12 +16,29 @@ export interface RuleConditions {
   readonly methods?: ReadonlySet<string>
   /** `public` and `optional` rules match no ambiguous path. */
   readonly access: 'public' | 'optional' | 'signed-in' | 'deny'
+  /** Only counts and logs whom the rule would refuse; the next rule that matches decides. */
+  readonly isReport?: boolean
 }
 
-/** Returns the first matching rule for each reading and comparison of the path; `undefined` where none matches. */
-export type RuleFinder<Rule extends RuleConditions> = (
-  request: ForwardedRequest,
-) => readonly (Rule | undefined)[]
+/** Finds rules by what a request asks for, not by who asks. */
+export interface RuleFinder<Rule extends RuleConditions> {
+  /** Returns the first rule that decides for each reading and comparison of the path; `undefined` where none matches. */
+  find(request: ForwardedRequest): readonly (Rule | undefined)[]
+  /** Returns the report rules that match before the rule that decides for some reading, each once. */
+  findReported(request: ForwardedRequest): readonly Rule[]
+  /** Returns each path that is compared, with the rules found for it. */
+  findPerReading(request: ForwardedRequest): readonly ReadingMatch<Rule>[]
+}
+
+/** Rules found for one reading of the path in one comparison. */
+export interface ReadingMatch<Rule extends RuleConditions> {
+  /** Path as compared: folded, with its final slash or without. */
+  readonly path: string
+  /** Report rules that match before the rule that decides. */
+  readonly reported: readonly Rule[]
+  /** First rule that decides; `undefined` where none matches. */
+  readonly rule: Rule | undefined
+}
 
 /** Patterns of each rule in one folded form, and the comparisons that share this form. */
 interface RuleTable {
@@ -47,33 +64,62 @@ export function createRuleFinder<Rule extends RuleConditions>(
 ): RuleFinder<Rule> {
   const tables = createTables(rules)
   const namesHosts = rules.some(({ hosts }) => hosts !== undefined)
+  const hasReports = rules.some(({ isReport }) => isReport)
 
   function find(table: RuleTable, path: string, request: RequestFields): Rule | undefined {
-    for (let index = 0; index < rules.length; index++) {
-      const rule = rules[index] as Rule
-      if (applies(rule, request) && matchesAny(table.patterns[index], path)) return rule
-    }
-    return undefined
+    return rules.find((rule, index) => !rule.isReport && matches(table, path, request, index))
   }
 
-  return (request) => {
-    const fields: RequestFields = {
+  function matches(table: RuleTable, path: string, request: RequestFields, index: number) {
+    return applies(rules[index] as Rule, request) && matchesAny(table.patterns[index], path)
+  }
+
+  function fieldsOf(request: ForwardedRequest): RequestFields {
+    return {
       method: request.method === 'HEAD' ? 'GET' : request.method,
       host: namesHosts ? parseHost(request.site.host) : undefined,
       isAmbiguous: request.readings.all.length > 1,
     }
-    const [reading] = request.readings.all
-    const [only] = tables
-    if (reading !== undefined && !fields.isAmbiguous && tables.length === 1 && isFolded(reading)) {
-      return [find(only as RuleTable, reading, fields)]
-    }
-    const found = new Set<Rule | undefined>()
-    for (const table of tables) {
-      for (const path of pathsOf(request.readings, table.comparisons)) {
-        found.add(find(table, path, fields))
+  }
+
+  function findPerReading(request: ForwardedRequest): readonly ReadingMatch<Rule>[] {
+    const fields = fieldsOf(request)
+    return tables.flatMap((table) =>
+      [...pathsOf(request.readings, table.comparisons)].map((path) => {
+        const rule = find(table, path, fields)
+        const end = rule ? rules.indexOf(rule) : rules.length
+        const reported = rules
+          .slice(0, end)
+          .filter((each, index) => each.isReport && matches(table, path, fields, index))
+        return { path, reported, rule }
+      }),
+    )
+  }
+
+  return {
+    find(request) {
+      const fields = fieldsOf(request)
+      const [reading] = request.readings.all
+      const [only] = tables
+      if (
+        reading !== undefined &&
+        !fields.isAmbiguous &&
+        tables.length === 1 &&
+        isFolded(reading)
+      ) {
+        return [find(only as RuleTable, reading, fields)]
       }
-    }
-    return [...found]
+      const found = new Set<Rule | undefined>()
+      for (const table of tables) {
+        for (const path of pathsOf(request.readings, table.comparisons)) {
+          found.add(find(table, path, fields))
+        }
+      }
+      return [...found]
+    },
+    findReported: (request) =>
+      hasReports ? [...new Set(findPerReading(request).flatMap(({ reported }) => reported))] : [],
+    findPerReading,
   }
 }
 

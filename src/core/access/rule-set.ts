@@ -3,6 +3,7 @@ import type { AccessRule } from './access-rule.ts'
 import type { Condition } from './condition.ts'
 import { createDemandReader, type ReadDemand } from './demand.ts'
 import { createRefusalReasons, type ExplainRefusal } from './refusal-reason.ts'
+import { createRuleFinder, type RuleFinder } from './rule-finder.ts'
 
 /** Rules and policies as compiled from one state of the configuration. */
 export interface RuleSet {
@@ -18,7 +19,7 @@ export interface RuleSet {
 }
 
 /** Rule set in force, with what is made of it once. */
-export interface Rules {
+export interface Rules extends Pick<RuleFinder<AccessRule>, 'findReported' | 'findPerReading'> {
   readonly set: RuleSet
   readonly readDemand: ReadDemand
   readonly findAccess: AccessFinder
@@ -31,10 +32,13 @@ export interface LiveRules {
 }
 
 export function createRules(set: RuleSet): Rules {
+  const finder = createRuleFinder(set.rules)
   return {
     set,
     readDemand: createDemandReader(set.policies),
-    findAccess: createAccessFinder(set.rules),
+    findAccess: createAccessFinder(set.rules, finder),
+    findReported: finder.findReported,
+    findPerReading: finder.findPerReading,
     explainRefusal: createRefusalReasons(set.rules),
   }
 }
