@@ -1,6 +1,7 @@
 import { pino } from 'pino'
 import { createInternalApp } from '../../src/app.ts'
 import { createDeniedTokens } from '../../src/bearer/denied-tokens.ts'
+import type { Explain } from '../../src/core/access/explain.ts'
 import type { Broadcast } from '../../src/core/broadcast.ts'
 import { createAddresses } from '../../src/http/addresses.ts'
 import { plain } from '../../src/http/answers.ts'
@@ -37,12 +38,17 @@ export interface StartedAdminOptions {
   readonly sessions?: StartedSessionsOptions
   readonly denyList?: DenyList
   readonly bearerIssuers?: readonly string[]
+  readonly explain?: Explain
 }
 
 export interface Asked {
   readonly headers?: Readonly<Record<string, string>>
   readonly body?: string
   readonly from?: string
+}
+
+const unexplained: Explain = () => {
+  throw new Error('these tests ask for no explanation')
 }
 
 /** `/admin` on the internal listener, over real sessions in memory, two caches and a backplane that does as told. */
@@ -105,6 +111,7 @@ export const startAdmin = (options: StartedAdminOptions = {}) => {
     sessions: started.sessions,
     deniedTokens,
     bearerIssuers: () => new Set(options.bearerIssuers ?? [ISSUER]),
+    explain: options.explain ?? unexplained,
     issuer: ISSUER,
     log,
     metrics,

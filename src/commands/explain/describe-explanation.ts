@@ -4,17 +4,26 @@ import type { ConditionTrace } from '../../core/access/trace-condition.ts'
 
 /** Describes an explanation in lines, of which the last two are the statuses. */
 export function describeExplanation(explanation: Explanation): readonly string[] {
-  const { url, method, browser, person, client, policy, page, script, reasons } = explanation
+  const { url, method, browser, person, policy, page, script, reasons } = explanation
   return [
     `url: ${url}`,
     ...(browser === undefined ? [] : [`note: a browser sends ${browser} instead`]),
     `method: ${method}`,
     ...describePerson(person),
-    `client: ${client ?? 'unknown'}`,
+    `client: ${describeClient(explanation)}`,
     ...section('readings', describeReadings(explanation)),
-    ...section('rules', explanation.rules.flatMap((rule) => describeRule(rule, PERMITS))),
-    ...section(`policy of the middleware: ${policy}`, explanation.demand.flatMap(describeCondition)),
-    ...section('report rules', explanation.reports.flatMap((rule) => describeRule(rule, REPORTS))),
+    ...section(
+      'rules',
+      explanation.rules.flatMap((rule) => describeRule(rule, PERMITS)),
+    ),
+    ...section(
+      `policy of the middleware: ${policy}`,
+      explanation.demand.flatMap(describeCondition),
+    ),
+    ...section(
+      'report rules',
+      explanation.reports.flatMap((rule) => describeRule(rule, REPORTS)),
+    ),
     `why: ${reasons.page}`,
     ...(reasons.script === reasons.page ? [] : [`why, for a script: ${reasons.script}`]),
     `page: ${page}`,
@@ -48,6 +57,11 @@ function describePerson(person: ExplainedPerson | undefined): readonly string[] 
   ]
 }
 
+function describeClient({ ip, client }: Explanation): string {
+  if (client !== undefined) return client
+  return ip === undefined ? 'unknown' : `unknown, because ${ip} is one of TRUSTED_PROXIES`
+}
+
 function describeReadings({ readings, ambiguous, fault }: Explanation): readonly string[] {
   const decided = readings.map(({ path, rule }) =>
     fault === undefined ? `${path} → ${rule ?? 'no rule'}` : path,
@@ -55,9 +69,10 @@ function describeReadings({ readings, ambiguous, fault }: Explanation): readonly
   return ambiguous ? [...decided, AMBIGUOUS] : decided
 }
 
-const AMBIGUOUS = '(several readings: no public or optional rule matches, and all rules must permit)'
+const AMBIGUOUS =
+  '(several readings: no public or optional rule matches, and all rules must permit)'
 
-const PERMITS = { true: 'permits', false: 'does not permit', undefined: 'is not asked' } as const
+const PERMITS = { true: 'permits', false: 'does not permit', undefined: 'needs a sign-in' } as const
 const REPORTS = {
   true: 'would permit',
   false: 'would deny',

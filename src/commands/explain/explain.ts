@@ -1,14 +1,11 @@
 import type { Environment } from '../../config/config.ts'
 import { ConfigError } from '../../config/config-error.ts'
-import { identityOptions } from '../../config/identity-options.ts'
-import { loadAccess } from '../../config/load-access.ts'
-import { createExplain, type Explain } from '../../core/access/explain.ts'
+import type { Explain } from '../../core/access/explain.ts'
 import type { Question } from '../../core/access/question.ts'
-import { createRules } from '../../core/access/rule-set.ts'
-import { createTrustedProxies } from '../../http/trusted-proxies.ts'
 import { toSafeJson } from '../admin-command.ts'
 import { describeExplanation, toSafeLines } from './describe-explanation.ts'
 import { type Expectation, outcomeOf } from './expectation.ts'
+import { createLocalExplain } from './local-explain.ts'
 import { parseOptions, USAGE } from './parse-options.ts'
 import { describeResults, runTests } from './tests.ts'
 
@@ -32,18 +29,6 @@ export async function explain(environment: Environment, ...args: string[]): Prom
     process.stderr.write(toSafeLines(`vestibule: ${error.message}`.split('\n')))
     return 2
   }
-}
-
-function createLocalExplain(environment: Environment): Explain {
-  const { settings, protectedSites, rules, trustedNetworks } = loadAccess(environment)
-  return createExplain({
-    rules: { current: createRules(rules) },
-    protectedSites,
-    basePath: settings.BASE_PATH,
-    identity: { ...identityOptions(settings), claims: rules.claims },
-    issuer: settings.OIDC_ISSUER_URL,
-    clientAddress: createTrustedProxies(trustedNetworks).addressIn,
-  })
 }
 
 function printExplanation(

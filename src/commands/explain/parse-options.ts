@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util'
 import { ValueError } from '../../config/config-error.ts'
 import { parseGroups } from '../../config/settings/lists.ts'
-import type { Claims } from '../../core/claims.ts'
 import type { Question } from '../../core/access/question.ts'
+import type { Claims } from '../../core/claims.ts'
 import { parseJson } from '../../core/json.ts'
 import { describeIssues, question } from '../../routes/admin/question.ts'
 import { EXPECTATIONS, type Expectation } from './expectation.ts'
@@ -36,7 +36,9 @@ export function parseOptions(args: string[]): ParsedOptions {
     const { tests, expect, json: isJson, ...asked } = valuesOf(args)
     if (tests !== undefined) {
       const isAlone = tests !== '' && expect === undefined && Object.keys(asked).length === 0
-      return isAlone ? { tests, isJson } : { fault: '--tests takes a file and no question beside it' }
+      return isAlone
+        ? { tests, isJson }
+        : { fault: '--tests takes a file and no question beside it' }
     }
     const expected = EXPECTATIONS.find((each) => each === expect)
     if (expect !== undefined && !expected) {

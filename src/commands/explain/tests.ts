@@ -14,7 +14,9 @@ const test = question.extend({
   expect: z.enum(EXPECTATIONS),
 })
 const file = z.strictObject({
-  tests: z.array(test, { error: 'the file has no tests' }).min(1, { error: 'the file has no tests' }),
+  tests: z
+    .array(test, { error: 'the file has no tests' })
+    .min(1, { error: 'the file has no tests' }),
 })
 
 /** Results of the tests of a file, in their order. */

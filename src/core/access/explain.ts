@@ -40,14 +40,17 @@ export function createExplain(options: ExplainOptions): Explain {
     const demand = rules.readDemand(checkAddress(asked.question))
     const request = parseForwardedRequest(headersOf(asked, 'page'), protectedSites)
     if (isUnder(basePath, request.readings.all)) {
-      throw new AuthError('sign_in_router', 'the path lies under BASE_PATH, which is for the sign-in')
+      throw new AuthError(
+        'sign_in_router',
+        'the path lies under BASE_PATH, which is for the sign-in',
+      )
     }
     return { rules, demand, request, access: rules.findAccess(request, demand) }
   }
 
   return (question) => {
     const url = splitUrl(question.url)
-    if (!url) throw invalidRequest(URL_FORM)
+    if (!url) throw invalidRequest(`The url ${URL_FORM}.`)
     const claims = claimsOf(question, issuer, options.identity)
     const identity = toIdentity(claims ?? {}, options.identity)
     const address = question.ip === undefined ? undefined : options.clientAddress(question.ip)
@@ -87,11 +90,13 @@ interface Consulted {
   readonly access: Access
 }
 
-type Described = Pick<Explanation, 'url' | 'method' | 'browser' | 'client' | 'policy'>
+type Described = Pick<Explanation, 'url' | 'method' | 'browser' | 'ip' | 'client' | 'policy'>
 type Explained = Omit<Explanation, keyof Described | 'person'>
 
 function checkAddress({ policy }: Question): string {
-  return policy === undefined ? '/auth' : `/auth?policy=${encodeURIComponent(policy.toWellFormed())}`
+  return policy === undefined
+    ? '/auth'
+    : `/auth?policy=${encodeURIComponent(policy.toWellFormed())}`
 }
 
 function sessionOf(identity: Identity): Evidence {
@@ -99,11 +104,12 @@ function sessionOf(identity: Identity): Evidence {
 }
 
 function describe({ question, url, requester: { address } }: AskedQuestion): Described {
-  const { method = 'GET', policy } = question
+  const { method = 'GET', ip, policy } = question
   return {
     url: question.url,
     method,
     ...(url.browserUri !== undefined && { browser: url.browserUri }),
+    ...(ip !== undefined && { ip }),
     ...(address !== undefined && { client: address }),
     ...(policy !== undefined && { policy }),
   }
@@ -159,7 +165,10 @@ function explainAccess(consulted: Consulted, asked: AskedQuestion): Explained {
 /** Returns each path once for each rule; several comparisons may have the same. */
 function readingsOf(matches: ReturnType<Rules['findPerReading']>): readonly ExplainedReading[] {
   const distinct = new Map(matches.map((match) => [`${match.rule?.name}\n${match.path}`, match]))
-  return [...distinct.values()].map(({ path, rule }) => ({ path, ...(rule && { rule: rule.name }) }))
+  return [...distinct.values()].map(({ path, rule }) => ({
+    path,
+    ...(rule && { rule: rule.name }),
+  }))
 }
 
 function classOf(sender: Sender, { request }: Consulted, asked: AskedQuestion) {

@@ -10,7 +10,7 @@ import { type ConditionTrace, traceCondition } from './trace-condition.ts'
 export interface ExplainedRule {
   readonly name: string
   readonly access: AccessRule['access']
-  /** Whether the rule alone would let the request pass; absent for a report rule where nobody is signed in, who is not counted. */
+  /** Whether the rule alone lets the request pass; absent where nobody is there whom it could permit. */
   readonly permits?: boolean
   /** Whether tokens count besides sessions, or alone. */
   readonly tokens?: 'accepted' | 'only'
@@ -38,12 +38,13 @@ export function explainRule(
   rule: AccessRule,
   { requestClass, evidence, requester }: ExplainedRequest,
 ): ExplainedRule {
-  const isStranger = evidence.kind === 'none'
   const verdict = decide(combineRules([rule], undefined), requestClass, evidence, requester.address)
+  // Strangers do not count in reports.
+  const isOpen = verdict.kind === 'sign-in' || (rule.isReport && evidence.kind === 'none')
   return {
     name: rule.name,
     access: rule.access,
-    ...(!(rule.isReport && isStranger) && { permits: verdict.kind === 'allow' }),
+    ...(!isOpen && { permits: verdict.kind === 'allow' }),
     ...(rule.access === 'signed-in' ? explainDemands(rule, requester) : { conditions: [] }),
   }
 }

@@ -8,7 +8,9 @@ export interface Explanation {
   readonly browser?: string
   /** Person as the claims are read; absent where nobody is signed in. */
   readonly person?: ExplainedPerson
-  /** Address of the client; absent where it is unknown. */
+  /** Address as asked about. */
+  readonly ip?: string
+  /** Address that conditions compare; absent where it is unknown, as that of a trusted proxy is. */
   readonly client?: string
   readonly policy?: string
   /** Code of the error by which the request is refused whoever asks; no rule is consulted then. */

@@ -32,9 +32,10 @@ export interface AskedUrl {
 }
 
 /** Text for an address of another form. */
-export const URL_FORM = 'url must be a whole address such as https://app.example.com/path, without a user name'
+export const URL_FORM =
+  'must be a whole address such as https://app.example.com/path, without a user name'
 
-const FORM = /^(https?|wss?):\/\/([^/?#@]+)([^#]*)/i
+const FORM = /^(https?|wss?):\/\/([^/?#@]+)(?![^/?#])([^#]*)/i
 
 /** Splits an address without parsing it, because a URL parser resolves what the check has to see; `undefined` for another form. */
 export function splitUrl(url: string): AskedUrl | undefined {

@@ -25,7 +25,8 @@ export function createAdminExplain({ explain, issuer, log }: AdminExplainOptions
       readParameters(c, [])
       if (!isJson(c)) return notJson()
       const { data, error } = question.safeParse(parseJson(await c.req.text()))
-      if (error) throw invalidRequest(`The body is no question: ${describeIssues(error).join('; ')}`)
+      if (error)
+        throw invalidRequest(`The body is no question: ${describeIssues(error).join('; ')}`)
       const explanation = { ...explain(data) }
       const { user } = data
       const about = {
