@@ -4,7 +4,7 @@ import type { ConditionTrace } from '../../core/access/trace-condition.ts'
 
 /** Describes an explanation in lines, of which the last two are the statuses. */
 export function describeExplanation(explanation: Explanation): readonly string[] {
-  const { url, method, browser, person, policy, page, script, reasons } = explanation
+  const { url, method, browser, person, page, script, reasons } = explanation
   return [
     `url: ${url}`,
     ...(browser === undefined ? [] : [`note: a browser sends ${browser} instead`]),
