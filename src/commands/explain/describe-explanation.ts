@@ -16,10 +16,7 @@ export function describeExplanation(explanation: Explanation): readonly string[]
       'rules',
       explanation.rules.flatMap((rule) => describeRule(rule, PERMITS)),
     ),
-    ...section(
-      `policy of the middleware: ${policy}`,
-      explanation.demand.flatMap(describeCondition),
-    ),
+    ...section('demanded by the middleware', explanation.demand.flatMap(describeCondition)),
     ...section(
       'report rules',
       explanation.reports.flatMap((rule) => describeRule(rule, REPORTS)),
