@@ -6,6 +6,7 @@ import { isConsequence, parseSettings } from './parse-settings.ts'
 import { withLowerCaseProxies } from './proxies.ts'
 import type { AddressTimeout } from './redis/address-options.ts'
 import { checkRedis } from './redis/redis.ts'
+import { findNetworksOfProxies } from './rules/networks-of-proxies.ts'
 import { SETTING_NAMES, type SettingName, type Settings } from './settings/settings.ts'
 import { type Origin, pathOf } from './sources/given.ts'
 import { readSources, type Sources } from './sources/read-sources.ts'
@@ -29,7 +30,12 @@ export function loadConfig(given: Environment): Config {
     ...config,
     settings: { ...parsed, ...limitsOf(timeouts) },
     origins: originsOf(sources, timeouts),
-    notices: [...unknown, ...sources.overridden, ...notices],
+    notices: [
+      ...unknown,
+      ...sources.overridden,
+      ...notices,
+      ...findNetworksOfProxies(config.rules, parsed.TRUSTED_PROXIES),
+    ],
     ...(keyFile !== undefined && { keyFile }),
     ruleFiles: ruleFilesOf(environment, sources),
     readAgain: () => loadConfig(given),

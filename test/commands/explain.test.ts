@@ -22,7 +22,13 @@ const ADMIN = 'https://app.example.com/admin/users'
 const asAdmin = ['--groups', '["admins","a, b"]', '--claim=a.b=2', '--claim', 'n=7']
 
 test('an explanation ends with the statuses of a page and a script', async () => {
-  const { code, output } = await run('--url', ADMIN, '--user=ada', ...asAdmin, '--ip=::ffff:192.0.2.7')
+  const { code, output } = await run(
+    '--url',
+    ADMIN,
+    '--user=ada',
+    ...asAdmin,
+    '--ip=::ffff:192.0.2.7',
+  )
   expect([code, output.split('\n')]).toEqual([
     0,
     [
@@ -76,7 +82,9 @@ test('ambiguous paths, other paths of browsers and report rules are told', async
   const { output } = await run('--url=https://app.example.com/%2e%2e;/a', '--user=ada')
   expect(output).toMatch(/^note: a browser sends \/a instead$|^note: a browser sends /m)
   const several = await run('--url=https://app.example.com/a;b', '--user=ada')
-  expect(several.output).toMatch(/^ {2}\/a;b → the rest\n {2}\/a → the rest\n {2}\(several readings: /m)
+  expect(several.output).toMatch(
+    /^ {2}\/a;b → the rest\n {2}\/a → the rest\n {2}\(several readings: /m,
+  )
   expect(several.output).toMatch(/^report rules:\n {2}pilot \(signed-in\) would deny\n/m)
   const stranger = await run('--url=https://app.example.com/a')
   expect(stranger.output).toMatch(/^ {2}pilot \(signed-in\) does not count, because nobody/m)
@@ -159,7 +167,10 @@ test('control characters do not reach the terminal (A93)', async () => {
   const given = ['user', 'email', 'groups', 'policy', 'method'].map((name) => `--${name}=a${evil}b`)
   const url = `--url=https://app.example.com/${evil}`
   for (const json of [[], ['--json']])
-    for (const args of [given, [...given.slice(0, 3), '--claim', `n=${evil}`, '--claim', `a${evil}=1`]]) {
+    for (const args of [
+      given,
+      [...given.slice(0, 3), '--claim', `n=${evil}`, '--claim', `a${evil}=1`],
+    ]) {
       const { output } = await run(url, ...args, ...json)
       expect(output).not.toMatch(/[\p{Cc}\u2028\u202e]/u.source === '' ? /x/ : /[^\P{Cc}\n]/u)
       expect(output).toContain(json.length > 0 ? '\\u001b[2J' : '\\u{1b}[2J')
@@ -200,7 +211,10 @@ describe('--tests', () => {
     expect([code, passed, failed]).toEqual([1, 3, 1])
     expect(results).toHaveLength(4)
     const result = { name: 'others may not', expect: 'allow', outcome: 'deny' }
-    expect(results).toContainEqual({ ...result, explanation: expect.objectContaining({ page: 403 }) })
+    expect(results).toContainEqual({
+      ...result,
+      explanation: expect.objectContaining({ page: 403 }),
+    })
   })
 
   test.for<readonly [yaml: string, problem: RegExp]>([
@@ -226,6 +240,9 @@ describe('--tests', () => {
 
   test('a file that is not there cannot be used', async () => {
     const { code, output } = await run('--tests=/nowhere/rules.test.yaml')
-    expect([code, output]).toEqual([2, expect.stringMatching(/rules\.test\.yaml cannot be read \(ENOENT\)/)])
+    expect([code, output]).toEqual([
+      2,
+      expect.stringMatching(/rules\.test\.yaml cannot be read \(ENOENT\)/),
+    ])
   })
 })
