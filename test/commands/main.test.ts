@@ -110,7 +110,7 @@ describe.concurrent('the command line', () => {
   test.for(['--help', '-h', 'help'])('%j says what each command does', async (name, { expect }) => {
     const { code, lines } = await run([name])
     expect(code).toBe(0)
-    for (const command of words`serve check-config healthcheck render sessions broadcast certificates`)
+    for (const command of words`serve check-config healthcheck render explain sessions broadcast certificates`)
       expect(lines).toContainEqual(expect.stringMatching(new RegExp(`^  ${command} +[a-z]`)))
   })
 
@@ -118,7 +118,7 @@ describe.concurrent('the command line', () => {
     const { code, lines } = await run([name])
     expect(code).toBe(2)
     expect(lines).toEqual([
-      `vestibule: no command ${name}; the commands are serve, check-config, healthcheck, render, sessions, broadcast, certificates`,
+      `vestibule: no command ${name}; the commands are serve, check-config, healthcheck, render, explain, sessions, broadcast, certificates`,
     ])
   })
 

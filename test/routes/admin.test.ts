@@ -17,7 +17,7 @@ const PATHS = [
   ...paths('GET', ['', ...words`/cache / /other /sessions /denied-tokens`]),
   ...paths('DELETE', words`/cache /cache/sessions /cache/everything /sessions?all=true`),
   ...paths('DELETE', [ID, `/cache${ID}`]),
-  ...paths('POST', words`/cache /denied-tokens /broadcast`),
+  ...paths('POST', words`/cache /denied-tokens /broadcast /explain`),
 ]
 
 describe('without ADMIN_TOKEN', () => {
