@@ -10,7 +10,7 @@ export interface TrustedProxies {
   /** Returns the visitor's address, or `undefined` where no trusted proxy names it. */
   clientAddress(incoming: IncomingMessage): string | undefined
   /** Returns the visitor's address in the text of an `X-Forwarded-For`, or `undefined` where it names none. */
-  addressIn(forwardedFor: string): string | undefined
+  readonly addressIn: (forwardedFor: string) => string | undefined
   /** Returns the address for rate limits: the visitor's, or the nearest known one. */
   limitedOrigin(incoming: IncomingMessage): LimitedOrigin
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check'
 import type { Question } from '../../src/core/access/question.ts'
+import { words } from './words.ts'
 
 const leaf: fc.Arbitrary<object> = fc.oneof(
   fc.record({ groups: fc.subarray(['g1', 'g2'], { minLength: 1 }) }),
@@ -52,10 +53,9 @@ export const anyRulesFile = fc.record({
   rules: fc.array(fc.oneof(openRule, signedInRule, signedInRule), { maxLength: 4 }),
 })
 
-const TARGETS = [
-  ...['/a/b', '/A/B/', '/a%2fb', '/x/x', '/b-c/%2e%2e/a', '/a;b/x', '/a//b?q=1'],
-  ...['/oauth2/me', '/%2561/b', '/a/b%00c'],
-]
+const TARGETS = words`
+  /a/b /A/B/ /a%2fb /x/x /b-c/%2e%2e/a /a;b/x /a//b?q=1 /oauth2/me /%2561/b /a/b%00c
+`
 
 const claimValue = fc.oneof(
   fc.constantFrom<unknown>('it', 7, true, ['hr', 'it'], '', null),

@@ -28,7 +28,7 @@ export function composeInternalApp(settings: Environment = {}) {
   const now = Date.now
   const metrics = createMetrics({ hasRedis: false })
   const rules = {
-    current: createRules(config.rules) as Rules,
+    current: createRules(config.rules),
     onReplaced: () => undefined,
     findings: () => [],
     close: () => undefined,
@@ -45,11 +45,15 @@ export function composeInternalApp(settings: Environment = {}) {
   const sessions = composeSessions({ ...common, ring, state, streams })
   const refresher = composeRefresher({ ...common, state, oidc, sessions, streams, isAccepting })
   const web = composeWeb({ config, oidc, outageGraceMs: sessions.outageGraceMs })
+  const parts = { rules, state, oidc, bearers, sessions, refresher, web, events }
   const app = composeInternalRoutes({
-    ...{ ...common, version: 'test', isAccepting, rules, state, oidc, bearers, sessions },
-    ...{ refresher, web, events, certificate: undefined },
+    ...common,
+    ...parts,
+    version: 'test',
+    isAccepting,
     overload: { isOverloaded: () => false, close: () => undefined },
     caches: { sessions: sessions.cache, tokens: bearers.verifier },
+    certificate: undefined,
   })
 
   return {

@@ -34,24 +34,29 @@ export type ParsedOptions =
 export function parseOptions(args: string[]): ParsedOptions {
   try {
     const { tests, expect, json: isJson, ...asked } = valuesOf(args)
-    if (tests !== undefined) {
-      const isAlone = tests !== '' && expect === undefined && Object.keys(asked).length === 0
-      return isAlone
-        ? { tests, isJson }
-        : { fault: '--tests takes a file and no question beside it' }
-    }
-    const expected = EXPECTATIONS.find((each) => each === expect)
-    if (expect !== undefined && !expected) {
-      return { fault: `--expect must be one of ${EXPECTATIONS.join(', ')}` }
-    }
-    const { data, error } = question.safeParse(questionOf(asked))
-    if (error) return { fault: describeIssues(error).join('; ') }
-    return { question: data, ...(expected && { expect: expected }), isJson }
+    if (tests === undefined) return { ...parseQuestion(asked), ...parseExpectation(expect), isJson }
+    const isAlone = tests !== '' && expect === undefined && Object.keys(asked).length === 0
+    if (isAlone) return { tests, isJson }
+    throw new ValueError('--tests takes a file and no question beside it')
   } catch (error) {
+    // Node reports what it cannot parse as a TypeError with a code.
     const isOfArguments = error instanceof TypeError && 'code' in error
     if (isOfArguments || error instanceof ValueError) return { fault: error.message }
     throw error
   }
+}
+
+function parseQuestion(asked: Asked): { readonly question: Question } {
+  const { data, error } = question.safeParse(questionOf(asked))
+  if (data) return { question: data }
+  throw new ValueError(describeIssues(error).join('; '))
+}
+
+function parseExpectation(given: string | undefined): { readonly expect?: Expectation } {
+  if (given === undefined) return {}
+  const expect = EXPECTATIONS.find((each) => each === given)
+  if (expect) return { expect }
+  throw new ValueError(`--expect must be one of ${EXPECTATIONS.join(', ')}`)
 }
 
 function valuesOf(args: string[]) {
