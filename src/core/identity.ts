@@ -31,15 +31,18 @@ export function areGroupsKnown({ areGroupsKnown, groups }: Identity): boolean {
 }
 
 /**
- * Returns the texts of a claim for a comparison; `undefined` where it is unknown, because it is absent, was not asked for
- * at the sign-in, or is neither a scalar nor a list of scalars.
+ * Returns the text or texts of a claim for a comparison; `undefined` where it is unknown, because it is absent, was not
+ * asked for at the sign-in, or is neither a scalar nor a list of scalars.
  */
-export function comparedClaim(identity: Identity, claim: string): readonly string[] | undefined {
-  if (claim === 'groups') return areGroupsKnown(identity) ? identity.groups : undefined
+export function comparedClaim(identity: Identity, claim: string): HeaderClaim | undefined {
   if (identity.incomparable?.includes(claim)) return undefined
   const value = headerClaim(identity, claim)
-  if (typeof value !== 'string') return value
-  return value === '' ? undefined : [value]
+  return value === '' ? undefined : value
+}
+
+/** Returns whether a claim was read at the sign-in, so that its absence is the provider's. */
+export function isKept(identity: Identity, claim: string): boolean {
+  return isStandard(claim) || Object.hasOwn(identity.claims, claim)
 }
 
 /** Returns whether every identity has a member of its own for a claim. */

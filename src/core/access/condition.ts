@@ -1,3 +1,4 @@
+import type { HeaderClaim } from '../claim-shapes.ts'
 import { areGroupsKnown, comparedClaim, type Identity } from '../identity.ts'
 import { parseEmail } from './allowed-users.ts'
 
@@ -52,10 +53,8 @@ export function evaluate(condition: Condition, requester: Requester): Truth {
       const { subject } = requester.identity
       return subject === '' ? 'unknown' : condition.values.has(subject)
     }
-    case 'claim': {
-      const texts = comparedClaim(requester.identity, condition.name)
-      return texts === undefined ? 'unknown' : texts.some((text) => condition.values.has(text))
-    }
+    case 'claim':
+      return hasValue(comparedClaim(requester.identity, condition.name), condition.values)
     case 'networks': {
       const { address } = requester
       return address === undefined ? 'unknown' : condition.networks.contains(address)
@@ -95,6 +94,11 @@ function not(truth: Truth): Truth {
 function inGroups(wanted: ReadonlySet<string>, identity: Identity): Truth {
   if (identity.groups.some((group) => wanted.has(group))) return true
   return areGroupsKnown(identity) ? false : 'unknown'
+}
+
+function hasValue(value: HeaderClaim | undefined, wanted: ReadonlySet<string>): Truth {
+  if (value === undefined) return 'unknown'
+  return typeof value === 'string' ? wanted.has(value) : value.some((text) => wanted.has(text))
 }
 
 function hasAddress(
