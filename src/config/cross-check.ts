@@ -14,7 +14,7 @@ import { checkInsecureHttp, checkInternalUrl, checkIssuerUrl } from './issuer-ur
 import { parseNetworks } from './networks.ts'
 import { readProxies } from './proxies.ts'
 import { compileRules } from './rules/access-rules.ts'
-import type { RuleSource } from './rules/rules-file.ts'
+import type { RulesFile } from './rules/rules-file.ts'
 import type { Settings } from './settings/settings.ts'
 import { checkSignOutUrls } from './sign-out-urls.ts'
 import { isPublicTopLevelDomain } from './top-level-domain.ts'
@@ -22,12 +22,12 @@ import { isPublicTopLevelDomain } from './top-level-domain.ts'
 /** Turns settings into the configuration and checks what concerns more than one of them. */
 export function crossCheck(
   settings: Settings,
-  ruleSources: readonly RuleSource[] | undefined,
+  rulesFile: RulesFile | undefined,
   problems: string[],
 ): Omit<CommonConfig, 'keyFile' | 'ruleFiles' | 'readAgain' | 'origins' | 'notices'> {
   const publicSite = parsePublicUrl(settings, problems)
   // An unreadable rules file leaves open whether it names hosts.
-  const hosts = parseHosts(settings, ruleSources !== undefined, problems)
+  const hosts = parseHosts(settings, rulesFile !== undefined, problems)
   checkCookies(settings, hosts, publicSite, problems)
   if (settings.OIDC_ISSUER_URL) {
     checkIssuerUrl('OIDC_ISSUER_URL', settings.OIDC_ISSUER_URL, settings, problems)
@@ -46,7 +46,7 @@ export function crossCheck(
   return {
     settings,
     hosts,
-    rules: compileRules(settings, ruleSources, problems),
+    rules: compileRules(settings, rulesFile, problems),
     identityHeaders: [...IDENTITY_HEADERS, ...furtherHeaders(settings, problems)],
     clientCredentials: readClientCredentials(settings, problems),
     authorizationParams: readAuthorizationParams(settings, problems),

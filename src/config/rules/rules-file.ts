@@ -1,35 +1,56 @@
 import { z } from 'zod'
-
-/** Refuses an empty list because it could mean everybody or nobody; blanks around a name do not count (C55). */
-const condition = z.array(z.string().trim().min(1)).min(1)
-
-const scalar = z.union([z.string().min(1), z.number(), z.boolean()])
+import { claimValues, conditionSource, textList } from './condition-source.ts'
 
 /** Tokens that a rule accepts, as written in the file; `core/bearer.ts` defines their meaning. */
 const bearer = z.strictObject({
-  issuers: condition.optional(),
-  audiences: condition,
-  scopes: condition.optional(),
-  claims: z.record(z.string().min(1), z.union([scalar, z.array(scalar).min(1)])).optional(),
+  issuers: textList.optional(),
+  audiences: textList,
+  scopes: textList.optional(),
+  claims: claimValues.optional(),
   tokenType: z.enum(['at+jwt', 'jwt']).default('at+jwt'),
 })
 
+const RULE_NAME = /^[A-Za-z][A-Za-z0-9 ._-]{0,63}$/
+const POLICY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+
 /** One rule as written in the file; `core/access/access-rule.ts` defines its meaning. */
 const rule = z.strictObject({
-  hosts: condition.optional(),
-  paths: condition.optional(),
-  methods: condition.optional(),
-  access: z.enum(['public', 'signed-in', 'deny']),
-  emails: condition.optional(),
-  emailDomains: condition.optional(),
-  groups: condition.optional(),
+  name: z
+    .string('is not a text: write it in quotes')
+    .regex(
+      RULE_NAME,
+      'is not a name of 1 to 64 letters, digits, blanks, dots, dashes and underscores, the first of them a letter',
+    )
+    .optional(),
+  hosts: textList.optional(),
+  paths: textList.optional(),
+  methods: textList.optional(),
+  access: z.enum(['public', 'optional', 'signed-in', 'deny']),
+  emails: textList.optional(),
+  emailDomains: textList.optional(),
+  groups: textList.optional(),
+  allow: conditionSource.optional(),
+  policy: z.string('is not the name of one policy').optional(),
   bearer: bearer.optional(),
   oneTime: z.literal(true).optional(),
   preflight: z.literal('pass').optional(),
   degraded: z.literal('deny').optional(),
+  report: z.boolean().optional(),
+})
+
+/** Named conditions. */
+const policies = z.record(z.string().regex(POLICY_NAME), conditionSource, {
+  error: ({ code }) =>
+    code === 'invalid_key'
+      ? 'is not a name of 1 to 64 letters, digits, dots, dashes and underscores, the first of them a letter or digit'
+      : 'is not a map such as policies: { admins: { groups: [admins] } }',
 })
 
 /** Schema of what `VESTIBULE_CONFIG` holds beside settings. */
-export const rulesFile = z.strictObject({ rules: z.array(rule).default([]) })
+export const rulesFile = z.strictObject({
+  policies: policies.default({}),
+  rules: z.array(rule).default([]),
+})
 
+export type RulesFile = z.output<typeof rulesFile>
 export type RuleSource = z.output<typeof rule>

@@ -39,7 +39,7 @@ export function nearFileKey(key: string, section: string): string | undefined {
   const isName = ALL_NAMES.includes(asName) && (section === '' || asName.includes('_'))
   const name = isName ? asName : elsewhere.find((each) => each !== undefined)
   if (name !== undefined) return fileKeyOf(name)
-  const keys = section === '' ? [...keysOf(''), ...SECTIONS, 'rules'] : keysOf(section)
+  const keys = section === '' ? [...keysOf(''), ...SECTIONS, 'rules', 'policies'] : keysOf(section)
   const near = nearName(
     key.toLowerCase(),
     keys.map((each) => each.toLowerCase()),

@@ -1,6 +1,6 @@
 import type { Environment } from '../config.ts'
 import type { Notice } from '../notices.ts'
-import type { RuleSource } from '../rules/rules-file.ts'
+import type { RulesFile } from '../rules/rules-file.ts'
 import { linesOfNames } from '../settings/lists.ts'
 import { isList, isReadFromFile, type SettingName } from '../settings/settings.ts'
 import { namesOf } from './file-keys.ts'
@@ -12,8 +12,8 @@ import { readSettingsFile, type SettingsFile } from './settings-file.ts'
 /** Settings as they are given, before any is parsed. */
 export interface Sources {
   readonly given: GivenSettings
-  /** Rules of the file; `undefined` for a file that cannot be used. */
-  readonly rules: readonly RuleSource[] | undefined
+  /** Rules and policies of the file; `undefined` for a file that cannot be used. */
+  readonly rules: RulesFile | undefined
   readonly overridden: readonly Notice[]
   /** Settings that are given and cannot be read, so that none of them is called missing. */
   readonly unreadable: ReadonlySet<SettingName>
@@ -40,7 +40,7 @@ export function readSources(
   return { given, rules: file?.rules, overridden, unreadable }
 }
 
-const NO_FILE: SettingsFile = { values: new Map(), rules: [] }
+const NO_FILE: SettingsFile = { values: new Map(), rules: { policies: {}, rules: [] } }
 
 /** Two names for one setting: the environment wins by either. */
 const TWINS: ReadonlyMap<SettingName, SettingName> = new Map([

@@ -1,5 +1,6 @@
 import { isRecord } from '../../core/json.ts'
-import { type RuleSource, rulesFile } from '../rules/rules-file.ts'
+import { alteredValues } from '../rules/altered-values.ts'
+import { type RulesFile, rulesFile } from '../rules/rules-file.ts'
 import { isList, type SettingName } from '../settings/settings.ts'
 import { keysOf, nameOfFileKey, nearFileKey, SECTIONS } from './file-keys.ts'
 import { tryReadText } from './read-text.ts'
@@ -10,7 +11,7 @@ export interface SettingsFile {
   /** Values by the names that the environment would have for them, `NAME_FILE` among them. */
   readonly values: ReadonlyMap<string, FileValue>
   /** `undefined` after a problem, where nobody knows all that was meant. */
-  readonly rules: readonly RuleSource[] | undefined
+  readonly rules: RulesFile | undefined
 }
 
 export interface FileValue {
@@ -25,13 +26,18 @@ export function readSettingsFile(path: string, problems: string[]): SettingsFile
   if (!content) return undefined
   const before = problems.length
   const values = new Map<string, FileValue>()
-  const rest: Record<string, unknown> = {}
+  const rest: { [Reading in keyof YamlContent]: Record<string, unknown> } = {
+    typed: {},
+    written: {},
+  }
   const report = (where: string, fault: string) =>
     problems.push(`VESTIBULE_CONFIG: ${where}: ${fault}`)
   for (const entry of entriesOf(content)) {
-    const { key, typed } = entry
-    if (Object.hasOwn(rulesFile.shape, key)) rest[key] = typed
-    else if (!SECTIONS.includes(key)) addValue(entry, '', values, report)
+    const { key, typed, written } = entry
+    if (Object.hasOwn(rulesFile.shape, key)) {
+      rest.typed[key] = typed
+      rest.written[key] = written
+    } else if (!SECTIONS.includes(key)) addValue(entry, '', values, report)
     else if (isRecord(typed)) {
       for (const member of entriesOf(entry)) addValue(member, key, values, report)
     } else if (typed !== null) report(key, `is not a map such as ${key}: { ${keysOf(key)[0]}: … }`)
@@ -58,11 +64,22 @@ function tryParse(text: string, problems: string[]): YamlContent | undefined {
   return undefined
 }
 
-function parseRules(content: unknown, report: Report): readonly RuleSource[] | undefined {
-  const result = rulesFile.safeParse(content)
-  if (result.success) return result.data.rules
-  for (const issue of result.error.issues) report(issue.path.join('.'), issue.message)
-  return undefined
+function parseRules(content: YamlContent, report: Report): RulesFile | undefined {
+  const result = rulesFile.safeParse(content.typed)
+  const faults = result.success
+    ? alteredValues(content).map((path) => [path, ALTERED] as const)
+    : result.error.issues.map(({ path, message }) => [path, message] as const)
+  for (const [path, fault] of faults) report(path.map(shownStep).join('.'), fault)
+  return result.data
+}
+
+const ALTERED =
+  'is read as a number or as true or false, and its text would change: put it in quotes, as claims are compared by their text'
+
+/** Names a key only where it looks like one, as `describeUnknown` does. */
+function shownStep(step: PropertyKey): string {
+  const text = String(step)
+  return /^[\w.:/#~\\ -]{1,100}$/.test(text) ? text : '…'
 }
 
 function addValue(
