@@ -27,6 +27,7 @@ const STATUS: Readonly<Record<AuthErrorCode, number>> = {
   client_certificate: 403,
   sign_in_router: 403,
   foreign_origin: 403,
+  unknown_policy: 403,
   claims_too_large: 403,
   unusable_token: 403,
   method_not_allowed: 405,

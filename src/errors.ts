@@ -12,6 +12,7 @@ export type AuthErrorCode =
   | 'client_certificate'
   | 'sign_in_router'
   | 'foreign_origin'
+  | 'unknown_policy'
   | 'claims_too_large'
   | 'unusable_token'
   | 'invalid_return_to'
@@ -54,6 +55,8 @@ export interface FailureFacts {
   /** Origin of the page that opened a WebSocket. */
   readonly origin?: string
   readonly setting?: string
+  /** Policy that the address of the middleware names. */
+  readonly policy?: string
   /** Redis server that failed, as `host:port`. */
   readonly server?: string
   /** Sentence that says why it failed, and what to do. */

@@ -11,9 +11,11 @@ import { createAdmin } from '../routes/admin/admin.ts'
 import { createAllow } from '../routes/check/allow.ts'
 import { createCheck } from '../routes/check/check.ts'
 import { createDenials } from '../routes/check/deny.ts'
+import { createFindBehind } from '../routes/check/find-behind.ts'
 import { createOutageCookie } from '../routes/check/outage-cookie.ts'
 import type { OverloadWatch } from '../routes/check/overload.ts'
 import { createRefusalLog } from '../routes/check/refusal-log.ts'
+import { createReportLog } from '../routes/check/report-log.ts'
 import { createTokenCheck } from '../routes/check/token-evidence.ts'
 import { createHealth } from '../routes/health.ts'
 import type { SessionRefresher } from '../session/refresh/refresher.ts'
@@ -100,11 +102,13 @@ export function composeInternalRoutes(options: InternalRoutesOptions): Hono<Node
 }
 
 function composeCheck(options: InternalRoutesOptions, requireCertificate: RequireCertificate) {
-  const { config, metrics, now, rules, bearers, state, web } = options
+  const { config, log, metrics, now, rules, bearers, state, web } = options
   const { settings, identityHeaders } = config
   const { sessions, outageAssertions, outageGraceMs } = options.sessions
   const { addresses, cookies, writePage, proxies, protectedSites, returnTo, realmOf } = web
   const storeTimeoutMs = settings.CHECK_STORE_TIMEOUT_MS
+  const findBehind = createFindBehind({ sessions, realmOf, storeTimeoutMs })
+  const { clientAddress } = proxies
   const guardedNames = [...identityHeaders.map(({ name }) => name), ACCESS_TOKEN_HEADER]
   return createCheck({
     cookies,
@@ -144,12 +148,7 @@ function composeCheck(options: InternalRoutesOptions, requireCertificate: Requir
       passesAuthorization: settings.PASS_AUTHORIZATION,
     }),
     denials: createDenials({ addresses, cookies, returnTo, writePage }),
-    refusalLog: createRefusalLog({
-      cookies,
-      sessions,
-      realmOf,
-      storeTimeoutMs,
-      log: options.log,
-    }),
+    refusalLog: createRefusalLog({ cookies, findBehind, clientAddress, log }),
+    reportLog: createReportLog({ findBehind, clientAddress, log, onWouldDeny: metrics.wouldDeny }),
   })
 }

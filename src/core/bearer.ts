@@ -53,6 +53,11 @@ export function invalidToken(description: string): TokenFault {
   return { error: 'invalid_token', description }
 }
 
+/** Returns whether a fault is that of a valid token, whose owner may not do this. */
+export function isOfValidToken({ error }: TokenFault): boolean {
+  return error === 'forbidden' || error === 'insufficient_scope'
+}
+
 const MAX_ONE_TIME_SECONDS = 600
 
 /** Returns why a token fails these conditions; `undefined` when it meets all of them. */

@@ -129,12 +129,17 @@ function spendOf({ identity, jti = '', acceptedUntil }: Bearer): Spend {
   return { kind: 'bearer', parts: [identity.issuer, jti], endsAt: acceptedUntil }
 }
 
-/** Returns whether the verdict depends on credentials; where it does not, no session is looked up. */
+/** Returns whether the answer depends on credentials; where it does not, no session is looked up. */
 export function needsEvidence(access: Access, requestClass: RequestClass): boolean {
-  return (
-    access.kind === 'optional' ||
-    (access.kind === 'signed-in' && !isPassedPreflight(access, requestClass))
-  )
+  switch (access.kind) {
+    case 'public':
+    case 'deny':
+      return false
+    case 'optional':
+      return requestClass !== 'preflight'
+    case 'signed-in':
+      return !isPassedPreflight(access, requestClass)
+  }
 }
 
 /**

@@ -40,6 +40,7 @@ export function errorPage(error: AuthError, context: ErrorPageContext): PageCont
     case 'untrusted_peer':
     case 'client_certificate':
     case 'sign_in_router':
+    case 'unknown_policy':
     case 'claims_too_large':
     case 'unusable_token':
       return badRequestPage(error.isPublic ? error.message : REFUSED, OPERATOR)

@@ -96,7 +96,11 @@ describe('C53: the 403 of a valid token', () => {
   test.for([
     ['/scope/a', { code: 'insufficient_scope', rule: '7' }, 'one of the scopes read write'],
     ['/tenant/a', { code: 'token_claims', rule: '8' }, 'the rule asks for: tenant'],
-    ['/robots/a', { code: 'not_listed', rule: '9', asks: ['groups'] }, 'the token has no groups'],
+    [
+      '/robots/a',
+      { code: 'not_listed', rule: '9', asks: ['groups'] },
+      'the groups of the token are not known',
+    ],
   ] as const)('has one info line with rule and reason: %s', async ([uri, why, reason]) => {
     const token = await party.mint({ tenant: 'b', scope: 'read' })
     const { line } = await refusalBy(() => party.present(token, { uri }))

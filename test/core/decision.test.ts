@@ -48,6 +48,9 @@ const rows: readonly Row[] = [
   ['public, nobody', access('public'), NONE, { kind: 'allow' }],
   ['public, somebody', access('public'), SESSION, { kind: 'allow' }],
   ['public, two sessions', access('public'), AMBIGUOUS, { kind: 'allow' }],
+  ['optional, nobody', access('optional'), NONE, { kind: 'allow' }],
+  ['optional, somebody', access('optional'), SESSION, BY_SESSION],
+  ['optional, two sessions', access('optional'), AMBIGUOUS, { kind: 'allow' }],
   ['signed-in, nobody', access('signed-in', true), NONE, { kind: 'sign-in' }],
   ['signed-in, permitted', access('signed-in', true), SESSION, BY_SESSION],
   ['signed-in, not permitted', access('signed-in'), SESSION, { kind: 'forbidden', session }],
@@ -79,6 +82,7 @@ describe('the decision', () => {
     for (const requestClass of CLASSES) {
       expect(needsEvidence(access('public'), requestClass)).toBe(false)
       expect(needsEvidence(access('deny'), requestClass)).toBe(false)
+      expect(needsEvidence(access('optional'), requestClass)).toBe(requestClass !== 'preflight')
       expect(needsEvidence(access('signed-in'), requestClass)).toBe(true)
       const open = access('signed-in', true, true)
       expect(needsEvidence(open, requestClass)).toBe(requestClass !== 'preflight')
@@ -136,6 +140,7 @@ describe('the decision about a token', () => {
     ['a rule without tokens', access('signed-in', true), GOOD, { kind: 'forbidden' }],
     ['denied', access('deny'), GOOD, { kind: 'forbidden' }],
     ['public', access('public'), BAD, { kind: 'allow' }],
+    ['optional', access('optional'), GOOD, { kind: 'allow' }],
   ])('%s', expectVerdict)
 
   test('a token that lacks a scope is not spent', () => {

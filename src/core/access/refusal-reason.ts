@@ -1,23 +1,45 @@
 import { type Bearer, faultOf } from '../bearer.ts'
 import type { ForwardedRequest } from '../forwarded-request.ts'
-import type { Identity } from '../identity.ts'
+import { areGroupsKnown, type Identity } from '../identity.ts'
 import type { AccessRule, SignedInRule } from './access-rule.ts'
 import { type AllowedUsers, isAllowed } from './allowed-users.ts'
-import { createRuleFinder } from './rule-finder.ts'
+import type { Requester } from './condition.ts'
+import type { Demand } from './demand.ts'
+import type { RuleFinder } from './rule-finder.ts'
+import { reasonFor } from './trace-condition.ts'
 
-/** Reason for which the rules refuse a known user, without anything that tells who it is (finding C53). */
+/** Reason for which a known user is refused, without anything that tells who it is (finding C53). */
 export interface RefusalReason {
-  readonly code: 'no_rule' | 'access_deny' | 'not_listed' | 'insufficient_scope' | 'token_claims'
-  /** Name of the rule. */
+  readonly code:
+    | 'no_rule'
+    | 'access_deny'
+    | 'not_listed'
+    | 'insufficient_scope'
+    | 'token_claims'
+    | 'condition'
+    | 'policy'
+    | 'demanded_policy'
+    | 'demanded_groups'
+    | 'credential'
+  /** Name of the rule; absent where none matches, and for what the address of the middleware demands. */
   readonly rule?: string
+  /** Name of the policy that is not met. */
+  readonly policy?: string
   /** Lists of the rule of which any one would have been enough. */
   readonly asks?: readonly (keyof AllowedUsers)[]
   readonly reason: string
 }
 
-/** Returns why no rule lets a user pass; `token` is what the user was known by, where that was no session. */
+/** Refused request, with what the address of its middleware demands and the address of its client. */
+export interface RefusedRequest {
+  readonly request: ForwardedRequest
+  readonly demand?: Demand | undefined
+  readonly address?: string | undefined
+}
+
+/** Returns why a user may not pass; `token` is what the user was known by, where that was no session. */
 export type ExplainRefusal = (
-  request: ForwardedRequest,
+  refused: RefusedRequest,
   identity: Identity,
   token?: Bearer,
 ) => RefusalReason
@@ -26,31 +48,34 @@ export type ExplainRefusal = (
  * Creates the function that explains a refusal. It matches the rules once more, so that a request that passes pays
  * nothing for it.
  */
-export function createRefusalReasons(rules: readonly AccessRule[]): ExplainRefusal {
-  const { find: findRules } = createRuleFinder(rules)
-
-  function explain(
-    rule: AccessRule | undefined,
-    identity: Identity,
-    token: Bearer | undefined,
-  ): RefusalReason | undefined {
-    if (!rule) return NO_RULE
-    const { name } = rule
-    if (rule.access === 'deny') {
-      return { code: 'access_deny', rule: name, reason: 'the rule has access: deny' }
-    }
-    if (rule.access !== 'signed-in') return undefined
-    const why = (token && missingInToken(rule, token)) ?? missingOnLists(rule, identity, token)
-    return why && { rule: name, ...why }
-  }
-
-  return (request, identity, token) => {
-    for (const rule of findRules(request)) {
-      const reason = explain(rule, identity, token)
+export function createRefusalReasons({
+  find,
+}: Pick<RuleFinder<AccessRule>, 'find'>): ExplainRefusal {
+  return ({ request, demand, address }, identity, token) => {
+    const requester = { identity, address }
+    for (const rule of find(request)) {
+      const reason = rule ? explainRule(rule, requester, token) : NO_RULE
       if (reason) return reason
     }
-    return NOTHING_IN_COMMON
+    return missingOfDemand(demand, requester) ?? NOTHING_IN_COMMON
   }
+}
+
+/** Returns why a rule refuses a user; `undefined` where it does not, or only for the kind of credential. */
+export function explainRule(
+  rule: AccessRule,
+  requester: Requester,
+  token: Bearer | undefined,
+): RefusalReason | undefined {
+  if (rule.access === 'deny') {
+    return { code: 'access_deny', rule: rule.name, reason: 'the rule has access: deny' }
+  }
+  if (rule.access !== 'signed-in') return undefined
+  const missing =
+    (token && missingInToken(rule, token)) ??
+    missingOnLists(rule, requester.identity, token) ??
+    missingOfConditions(rule, requester)
+  return missing && { rule: rule.name, ...missing }
 }
 
 const LISTS = ['groups', 'emails', 'emailDomains'] as const
@@ -85,23 +110,51 @@ function missingOnLists(
 ): RefusalReason | undefined {
   if (isAllowed(allowed, identity)) return undefined
   const asks = LISTS.filter((list) => allowed !== undefined && allowed[list].size > 0)
-  const { groups, email } = identity
+  const { email } = identity
   const whose = token ? 'token' : 'session'
   const missed = [
-    ...(asks.includes('groups') ? [groupsMissed(groups, whose)] : []),
+    ...(asks.includes('groups') ? [groupsMissed(identity, whose)] : []),
     ...(asks.some((list) => list !== 'groups') ? [emailMissed(email, whose)] : []),
   ]
   return { code: 'not_listed', asks, reason: missed.join('; ') }
 }
 
-function groupsMissed(groups: readonly string[], whose: string): string {
-  return groups.length === 0
+function groupsMissed(identity: Identity, whose: string): string {
+  if (identity.groups.length > 0) return `the groups of the ${whose} hold none of the rule's`
+  return areGroupsKnown(identity)
     ? `the ${whose} has no groups`
-    : `the groups of the ${whose} hold none of the rule's`
+    : `the groups of the ${whose} are not known`
 }
 
 function emailMissed(email: string | undefined, whose: string): string {
   return email === undefined
     ? `the ${whose} has no e-mail address that counts`
     : `the e-mail address of the ${whose} is not on the lists of the rule`
+}
+
+function missingOfConditions(
+  { conditions = [] }: SignedInRule,
+  requester: Requester,
+): RefusalReason | undefined {
+  for (const { condition, policy } of conditions) {
+    const reason = reasonFor(condition, requester)
+    if (reason === undefined) continue
+    return policy === undefined ? { code: 'condition', reason } : { code: 'policy', policy, reason }
+  }
+  return undefined
+}
+
+function missingOfDemand(
+  demand: Demand | undefined,
+  requester: Requester,
+): RefusalReason | undefined {
+  for (const { condition, policy } of demand?.conditions ?? []) {
+    const missing = reasonFor(condition, requester)
+    if (missing === undefined) continue
+    const reason = `the address of the middleware demands what is not met: ${missing}`
+    return policy === undefined
+      ? { code: 'demanded_groups', reason }
+      : { code: 'demanded_policy', policy, reason }
+  }
+  return undefined
 }

@@ -23,6 +23,8 @@ export interface Rules extends Pick<RuleFinder<AccessRule>, 'findReported' | 'fi
   readonly set: RuleSet
   readonly readDemand: ReadDemand
   readonly findAccess: AccessFinder
+  /** Names of the rules that only report. */
+  readonly reportNames: readonly string[]
   readonly explainRefusal: ExplainRefusal
 }
 
@@ -39,6 +41,7 @@ export function createRules(set: RuleSet): Rules {
     findAccess: createAccessFinder(set.rules, finder),
     findReported: finder.findReported,
     findPerReading: finder.findPerReading,
-    explainRefusal: createRefusalReasons(set.rules),
+    reportNames: set.rules.flatMap(({ name, isReport }) => (isReport ? [name] : [])),
+    explainRefusal: createRefusalReasons(finder),
   }
 }

@@ -15,6 +15,7 @@ import type { CheckAnswer, Denials } from './deny.ts'
 import { type FoundEvidence, NOBODY } from './found-evidence.ts'
 import type { RenewOutageCookie } from './outage-cookie.ts'
 import type { RefusalLog } from './refusal-log.ts'
+import type { ReportLog } from './report-log.ts'
 import { createSessionCheck, type SessionCheckOptions } from './session-evidence.ts'
 import type { TokenCheck } from './token-evidence.ts'
 
@@ -23,6 +24,7 @@ export interface CheckOptions extends RequestParserOptions, SessionCheckOptions 
   readonly allow: Allow
   readonly denials: Denials
   readonly refusalLog: RefusalLog
+  readonly reportLog: ReportLog
   readonly renewOutageCookie: RenewOutageCookie
   readonly isOverloaded: (nowMs: number) => boolean
 }
@@ -33,7 +35,7 @@ const OF_RULE: FoundEvidence = { evidence: { kind: 'none' }, source: 'rule' }
 
 /** Serves `ANY /auth`: parses the forwarded request, looks for evidence, decides and answers. */
 export function createCheck(options: CheckOptions) {
-  const { bearers, allow, denials, metrics, refusalLog, renewOutageCookie } = options
+  const { bearers, allow, denials, metrics, refusalLog, reportLog, renewOutageCookie } = options
   const parse = createRequestParser(options)
   const checkSession = createSessionCheck(options)
   const startCount = createCheckCount(metrics)
@@ -88,6 +90,7 @@ export function createCheck(options: CheckOptions) {
     count: CheckCount,
   ): Answer {
     count.source = found.source
+    reportLog.note(checked, found.evidence, verdict)
     if (verdict.kind === 'allow') {
       const response = pass(checked, verdict.principal, found)
       count.outcome = 'allow'

@@ -1,5 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 import { type Access, takesTokens } from '../../core/access/access-rule.ts'
+import type { Demand } from '../../core/access/demand.ts'
 import type { LiveRules, Rules } from '../../core/access/rule-set.ts'
 import { type PresentedToken, readAuthorization } from '../../core/authorization.ts'
 import type { CutCookies } from '../../core/cookie-header.ts'
@@ -24,6 +25,8 @@ export interface CheckedRequest {
   readonly requestClass: RequestClass
   /** Rules by which this request is decided, also where others have come into force since. */
   readonly rules: Rules
+  /** Present where the address of the middleware demands more than the rules do. */
+  readonly demand: Demand | undefined
   readonly access: Access
   /** Address of the client; absent where no condition looks at it, and where no trusted proxy names it. */
   readonly address: string | undefined
@@ -87,7 +90,18 @@ export function createRequestParser(
     const cookies = options.cookies.cut(headers.cookie, request.site)
     const needsAddress = access.kind === 'signed-in' && access.needsAddress
     const address = needsAddress ? proxies.clientAddress(raw) : undefined
-    return { raw, headers, cookies, request, requestClass, rules, access, address, presented }
+    return {
+      raw,
+      headers,
+      cookies,
+      request,
+      requestClass,
+      rules,
+      demand,
+      access,
+      address,
+      presented,
+    }
   }
 }
 

@@ -1,14 +1,14 @@
-import type { TokenFault } from '../../core/bearer.ts'
-import { cleanText } from '../../core/clean-text.ts'
+import { type Bearer, isOfValidToken, type TokenFault } from '../../core/bearer.ts'
 import type { Evidence } from '../../core/decision.ts'
 import type { Identity } from '../../core/identity.ts'
-import { type Principal, parseSessionCookie } from '../../core/session.ts'
+import type { Principal } from '../../core/session.ts'
 import { AuthError } from '../../errors.ts'
 import type { Cookies } from '../../http/cookies.ts'
 import { requestIdOf, traceOf } from '../../http/request.ts'
-import type { Sessions } from '../../session/sessions.ts'
-import { type Log, userDigest } from '../../telemetry/log.ts'
+import type { Log } from '../../telemetry/log.ts'
 import type { CheckedRequest } from './checked-request.ts'
+import type { FindBehind } from './find-behind.ts'
+import { askedBy } from './log-fields.ts'
 
 /** Log of what the check answers to people and valid tokens that may not pass (finding C53). Strangers get no 403 line. */
 export interface RefusalLog {
@@ -24,60 +24,39 @@ export interface RefusalLog {
 
 export interface RefusalLogOptions {
   readonly cookies: Cookies
-  readonly sessions: Pick<Sessions, 'find'>
-  readonly realmOf: (host: string) => string
-  readonly storeTimeoutMs: number
+  readonly findBehind: FindBehind
+  readonly clientAddress: (raw: CheckedRequest['raw']) => string | undefined
   readonly log: Log
 }
 
-const MAX_PATH_CHARS = 200
-
 export function createRefusalLog(options: RefusalLogOptions): RefusalLog {
-  const { cookies, sessions, storeTimeoutMs, log } = options
+  const { cookies, findBehind, clientAddress, log } = options
 
   function write(checked: CheckedRequest, identity: Identity, why: object): void {
-    const { raw, request } = checked
-    const { issuer, subject } = identity
-    const fields = {
-      event: 'not_permitted',
-      status: 403,
-      ...why,
-      user: userDigest(issuer, subject),
-      host: request.site.host,
-      path: cleanPath(request.path),
-      request_id: requestIdOf(raw),
-      ...traceOf(raw),
-    }
+    const fields = { event: 'not_permitted', status: 403, ...why, ...askedBy(identity, checked) }
     log.info(fields, 'a signed-in user may not do this')
   }
 
-  function notPermitted(checked: CheckedRequest, { identity }: Principal): void {
-    write(checked, identity, checked.rules.explainRefusal(checked.request, identity))
-  }
-
-  /** Finds the user whom a rule with `access: deny` refused without a look at the session. */
-  async function findAndNote(checked: CheckedRequest): Promise<void> {
-    const { cookies: sent, request } = checked
-    const credential = sent.session && parseSessionCookie(sent.session)
-    if (!credential) return
-    const realm = options.realmOf(request.site.host)
-    const standIn = { assertion: () => sent.outage }
-    const found = await sessions.find(credential, realm, { timeoutMs: storeTimeoutMs, standIn })
-    if (found) notPermitted(checked, found.session)
+  /** Returns the function that logs why somebody may not pass, also when the connection of the request is gone. */
+  function reasonLog(checked: CheckedRequest) {
+    const { raw, request, demand, rules } = checked
+    const refused = { request, demand, address: clientAddress(raw) }
+    return ({ identity }: Principal, token?: Bearer) =>
+      write(checked, identity, rules.explainRefusal(refused, identity, token))
   }
 
   return {
     notPermitted(checked, principal) {
-      if (principal) notPermitted(checked, principal)
-      // Ignores an outage, because the refusal does not depend on who it is.
-      else findAndNote(checked).catch(() => undefined)
+      const note = reasonLog(checked)
+      if (principal) return note(principal)
+      findBehind(checked)
+        .then((session) => session && note(session))
+        // Ignores an outage, because the refusal does not depend on who it is.
+        .catch(() => undefined)
     },
-    tokenNotPermitted(checked, evidence, { error }) {
-      const isForbidden = error === 'forbidden' || error === 'insufficient_scope'
-      if (evidence.kind !== 'bearer' || !isForbidden) return
-      const { bearer } = evidence
-      const why = checked.rules.explainRefusal(checked.request, bearer.identity, bearer)
-      write(checked, bearer.identity, why)
+    tokenNotPermitted(checked, evidence, fault) {
+      if (evidence.kind !== 'bearer' || !isOfValidToken(fault)) return
+      reasonLog(checked)(evidence.bearer, evidence.bearer)
     },
     unusable(checked, principal, error) {
       if (!principal || !(error instanceof AuthError)) return
@@ -101,13 +80,4 @@ export function createRefusalLog(options: RefusalLogOptions): RefusalLog {
       log.info(fields, 'nobody is signed in by a cookie with several values')
     },
   }
-}
-
-/** Matches an `@`, also the full-width one, encoded any number of times. */
-const ENCODED_AT = /%(?:25)*40|%(?:25)*ef%(?:25)*bc%(?:25)*a0/gi
-
-/** Returns a path for the log, without what may be an e-mail address or a token in a segment. */
-function cleanPath(path: string): string {
-  const segments = path.slice(0, MAX_PATH_CHARS).replaceAll(ENCODED_AT, '@').split('/')
-  return segments.map((segment) => cleanText(segment)).join('/')
 }

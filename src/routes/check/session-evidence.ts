@@ -3,7 +3,7 @@ import { allowsDegraded } from '../../core/access/access-rule.ts'
 import type { Evidence } from '../../core/decision.ts'
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import { parseSessionCookie, renewalNeed } from '../../core/session.ts'
-import { AuthError } from '../../errors.ts'
+import { AuthError, type AuthErrorCode } from '../../errors.ts'
 import type { FindOptions, FoundSession } from '../../session/find-session.ts'
 import { sessionDigest } from '../../session/records.ts'
 import type { SessionRefresher } from '../../session/refresh/refresher.ts'
@@ -35,7 +35,10 @@ const RENEWAL_POLL_MS = 100
 const UNKNOWN: FoundEvidence = { evidence: { kind: 'none' }, source: 'store' }
 const AMBIGUOUS: FoundEvidence = { evidence: { kind: 'ambiguous' }, source: 'none' }
 
-/** Looks a session up in memory, then in the store, then in what may stand in for the store during an outage. */
+/**
+ * Looks a session up in memory, then in the store, then in what may stand in for the store during an outage. On an
+ * optional rule nobody waits for a refresh, and whoever cannot be told counts as nobody.
+ */
 export function createSessionCheck(options: SessionCheckOptions) {
   const { sessions, refresher, metrics } = options
   const { storeTimeoutMs: timeoutMs, patienceMs } = options
@@ -49,7 +52,8 @@ export function createSessionCheck(options: SessionCheckOptions) {
     const cookie = { credential, realm }
     const recalled = sessions.recall(credential, realm)
     if (recalled) return refreshed(checked, recalled, cookie)
-    return readSession(checked, cookie)
+    const reading = readSession(checked, cookie)
+    return isOptional(checked) ? reading.catch(nobodyWhileAway) : reading
   }
 
   function evidenceOf(found: FoundSession, cookie: PresentedCookie): FoundEvidence {
@@ -83,16 +87,19 @@ export function createSessionCheck(options: SessionCheckOptions) {
     }
   }
 
-  /** Refreshes due tokens in the background, and waits only for overdue ones. */
+  /**
+   * Refreshes due tokens in the background, and waits only for overdue ones. An optional rule takes a session with
+   * overdue tokens for none until they are refreshed, because a session ends if its provider refuses.
+   */
   function refreshed(
     checked: CheckedRequest,
     found: FoundSession,
     cookie: PresentedCookie,
   ): FoundEvidence | Promise<FoundEvidence> {
     const need = needOf(found)
-    if (need === 'overdue') return waitForRefresh(checked, cookie)
-    if (need === 'due') setImmediate(() => void refresher.refresh(withDigest(cookie)))
-    return evidenceOf(found, cookie)
+    if (need === 'overdue' && !isOptional(checked)) return waitForRefresh(checked, cookie)
+    if (need !== 'none') setImmediate(() => void refresher.refresh(withDigest(cookie)))
+    return need === 'overdue' ? NOBODY : evidenceOf(found, cookie)
   }
 
   async function waitForRefresh(
@@ -120,6 +127,17 @@ export function createSessionCheck(options: SessionCheckOptions) {
     const found = await sessions.find(cookie.credential, cookie.realm, findOptions(checked))
     return found ? refreshed(checked, found, cookie) : UNKNOWN
   }
+}
+
+function isOptional({ access }: CheckedRequest): boolean {
+  return access.kind === 'optional'
+}
+
+const AWAY: ReadonlySet<AuthErrorCode> = new Set(['store_unavailable', 'provider_unavailable'])
+
+function nobodyWhileAway(error: unknown): FoundEvidence {
+  if (error instanceof AuthError && AWAY.has(error.code)) return NOBODY
+  throw error
 }
 
 function notRefreshed({ reason, facts = {} }: Cause = {}): AuthError {

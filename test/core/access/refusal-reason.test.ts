@@ -1,12 +1,15 @@
 import { expect, test } from 'vitest'
-import type { AccessRule } from '../../../src/core/access/access-rule.ts'
+import type { AccessRule, SignedInRule } from '../../../src/core/access/access-rule.ts'
 import type { AllowedUsers } from '../../../src/core/access/allowed-users.ts'
+import type { Condition, RequiredCondition } from '../../../src/core/access/condition.ts'
 import {
   createRefusalReasons,
   type RefusalReason,
 } from '../../../src/core/access/refusal-reason.ts'
+import { createRuleFinder } from '../../../src/core/access/rule-finder.ts'
 import type { Bearer } from '../../../src/core/bearer.ts'
 import { parseForwardedRequest } from '../../../src/core/forwarded-request.ts'
+import type { Identity } from '../../../src/core/identity.ts'
 import { compilePathPattern } from '../../../src/core/path-pattern.ts'
 import { sitesOf } from '../../support/protected-sites.ts'
 import { forwarded, sentHeaders } from '../../support/raw-request.ts'
@@ -19,13 +22,20 @@ type Unnamed = AccessRule extends infer Rule
     : never
   : never
 
-function signedIn(path: string, { groups, emails, emailDomains }: Lists): Unnamed {
+function signedIn(
+  path: string,
+  { groups, emails, emailDomains }: Lists,
+): Omit<SignedInRule, 'name'> {
   const allowed = {
     groups: new Set(groups),
     emails: new Set(emails),
     emailDomains: new Set(emailDomains),
   }
   return { ...at(path), access: 'signed-in', allowed }
+}
+
+function asking(path: string, ...conditions: readonly RequiredCondition[]): Unnamed {
+  return { ...at(path), access: 'signed-in', conditions }
 }
 
 function at(path: string) {
@@ -38,6 +48,11 @@ const requirement = {
   scopes: ['read', 'write'],
   claims: new Map([['tenant', new Set(['a'])]]),
 }
+const office: Condition = {
+  kind: 'networks',
+  networks: { sources: ['192.0.2.0/24'], contains: (address) => address.startsWith('192.0.2.') },
+}
+const inA: Condition = { kind: 'groups', values: new Set(['a']) }
 const unnamed: readonly Unnamed[] = [
   { ...at('/deny'), access: 'deny' },
   signedIn('/lists/*', { groups: ['a'], emailDomains: ['b.test'] }),
@@ -50,18 +65,29 @@ const unnamed: readonly Unnamed[] = [
   },
   { ...at('/open'), access: 'public' },
   { ...at('/**'), methods: new Set(['PUT']), access: 'signed-in' },
+  asking('/office', { condition: office }),
+  asking('/admins', { condition: office }, { condition: inA, policy: 'admins' }),
+  { ...signedIn('/both', { groups: ['a'] }), conditions: [{ condition: office }] },
 ]
 const explain = createRefusalReasons(
-  unnamed.map((rule, index) => ({ ...rule, name: String(index + 1) })),
+  createRuleFinder<AccessRule>(
+    unnamed.map((rule, index) => ({ ...rule, name: String(index + 1) })),
+  ),
 )
+
+function requestOf(what: string) {
+  const [method = '', uri = ''] = what.split(' ')
+  const parts = { 'X-Forwarded-Uri': uri, 'X-Forwarded-Method': method }
+  return parseForwardedRequest(sentHeaders(forwarded(parts)), sitesOf('app.example.com'))
+}
 
 const NO_RULE: RefusalReason = { code: 'no_rule', reason: 'no rule matches' }
 const NOTHING_IN_COMMON: RefusalReason = {
   code: 'access_deny',
   reason: 'the path has several readings, whose rules take no credential in common',
 }
-const NO_GROUPS_OF_TOKEN = 'the token has no groups'
-const NO_GROUPS = 'the session has no groups'
+const NO_GROUPS_OF_TOKEN = 'the groups of the token are not known'
+const NO_GROUPS = 'the groups of the session are not known'
 const NO_EMAIL = 'the session has no e-mail address that counts'
 const OTHERS =
   "the groups of the session hold none of the rule's; the e-mail address of the session is not on the lists of the rule"
@@ -86,13 +112,60 @@ test.for<[what: string, email: string | undefined, reason: RefusalReason]>([
   ['PUT /token%2Fa', undefined, NOTHING_IN_COMMON],
   ['GET /open', undefined, NOTHING_IN_COMMON],
 ])('a refusal of %s for %s says why (C53)', ([what, email, reason]) => {
-  const [method = '', uri = ''] = what.split(' ')
-  const parts = { 'X-Forwarded-Uri': uri, 'X-Forwarded-Method': method }
-  const request = parseForwardedRequest(sentHeaders(forwarded(parts)), sitesOf('app.example.com'))
   const groups = email === undefined ? [] : ['z']
   const identity = { issuer: 'i', subject: 's', groups, claims: {}, ...(email && { email }) }
-  expect(explain(request, identity)).toEqual(reason)
+  expect(explain({ request: requestOf(what) }, identity)).toEqual(reason)
 })
+
+test.for<[isKnown: boolean, reason: string]>([
+  [true, 'the session has no groups'],
+  [false, NO_GROUPS],
+])('no groups and unknown groups are told apart: %s', ([areGroupsKnown, reason]) => {
+  const identity = { issuer: 'i', subject: 's', groups: [], areGroupsKnown, claims: {} }
+  expect(explain({ request: requestOf('GET /group/a') }, identity)).toMatchObject({ reason })
+})
+
+const ELSEWHERE = "networks: the client's address is in none of them"
+const demanded = 'the address of the middleware demands what is not met'
+const IN_A: RequiredCondition = { condition: inA }
+
+test.for<[what: string, who: Refused, reason: RefusalReason]>([
+  ['GET /office', {}, { code: 'condition', rule: '8', reason: ELSEWHERE }],
+  [
+    'GET /admins',
+    { address: '192.0.2.7' },
+    { code: 'policy', policy: 'admins', rule: '9', reason: 'groups: none of the wanted ones' },
+  ],
+  ['GET /admins', { groups: ['a'] }, { code: 'condition', rule: '9', reason: ELSEWHERE }],
+  ['GET /both', { groups: ['a'] }, { code: 'condition', rule: '10', reason: ELSEWHERE }],
+  [
+    'GET /both',
+    {},
+    { code: 'not_listed', rule: '10', asks: ['groups'], reason: 'the session has no groups' },
+  ],
+  [
+    'GET /open',
+    { demands: [IN_A] },
+    { code: 'demanded_groups', reason: `${demanded}: groups: none of the wanted ones` },
+  ],
+  [
+    'GET /open',
+    { groups: ['a'], demands: [IN_A, { condition: office, policy: 'office' }] },
+    { code: 'demanded_policy', policy: 'office', reason: `${demanded}: ${ELSEWHERE}` },
+  ],
+  ['GET /office', { demands: [IN_A] }, { code: 'condition', rule: '8', reason: ELSEWHERE }],
+])('a refusal of %s by a condition says why: %o', ([what, who, reason]) => {
+  const { groups = [], address = '203.0.113.7', demands } = who
+  const identity: Identity = { issuer: 'i', subject: 's', groups, areGroupsKnown: true, claims: {} }
+  const demand = demands && { conditions: demands }
+  expect(explain({ request: requestOf(what), demand, address }, identity)).toEqual(reason)
+})
+
+interface Refused {
+  readonly groups?: readonly string[]
+  readonly address?: string
+  readonly demands?: readonly RequiredCondition[]
+}
 
 const scopes = new Set(['read', 'write'])
 const LACKS = {
@@ -109,10 +182,11 @@ test.for<[uri: string, token: Partial<Bearer>, reason: RefusalReason]>([
   ['/group/a', {}, { code: 'not_listed', rule: '4', asks: ['groups'], reason: NO_GROUPS_OF_TOKEN }],
   ['/token/a', { scopes, claims: { tenant: 'a' } }, NOTHING_IN_COMMON],
 ])('a refusal of a token at %s says why (C53)', ([uri, changes, reason]) => {
-  const parts = forwarded({ 'X-Forwarded-Uri': uri })
-  const request = parseForwardedRequest(sentHeaders(parts), sitesOf('app.example.com'))
+  const request = requestOf(`GET ${uri}`)
   const identity = { issuer: 'i', subject: 's', groups: [], claims: {} }
   const limits = { jti: 'j', lifeSeconds: 60, acceptedUntil: 0 }
   const known = { type: 'jwt', audiences: ['here'], scopes: new Set<string>(), claims: {} } as const
-  expect(explain(request, identity, { ...known, ...limits, identity, ...changes })).toEqual(reason)
+  expect(explain({ request }, identity, { ...known, ...limits, identity, ...changes })).toEqual(
+    reason,
+  )
 })
