@@ -61,50 +61,6 @@ function isDotSegment(segment: string): boolean {
   return /^\s*\.{1,2}(?:\s[\s.]*)?$/.test(segment)
 }
 
-/**
- * Returns whether a path matches. Compares segment by segment in the path itself and looks at no more segments than the
- * pattern has, to bound the work on long paths (finding C4).
- */
-export function matchesPath({ head, tail }: SegmentPattern, reading: string): boolean {
-  // A path without its final slash may be empty, and has one empty segment then as `/` has.
-  const path = reading === '' ? '/' : reading
-  const last = (tail ?? head).at(-1)
-  // Most patterns end in another name, which shows without a walk over the segments (finding C4).
-  if (last !== undefined && !path.endsWith(last)) return false
-  const end = endOfHead(head, path)
-  if (end === -1) return false
-  return tail === undefined ? end === path.length : endsWith(tail, path, end)
-}
-
-/** Returns the end of the segments that match the head from the start; -1 where they do not. */
-function endOfHead(head: Segments, path: string): number {
-  let at = 0
-  for (const wanted of head) {
-    if (at === path.length) return -1
-    const slash = path.indexOf('/', at + 1)
-    const end = slash === -1 ? path.length : slash
-    if (!isSegment(wanted, path, at + 1, end)) return -1
-    at = end
-  }
-  return at
-}
-
-/** Returns whether the last segments match the tail, none of them before `start`. */
-function endsWith(tail: Segments, path: string, start: number): boolean {
-  let end = path.length
-  for (let index = tail.length - 1; index >= 0; index--) {
-    const slash = path.lastIndexOf('/', end - 1)
-    if (slash < start || !isSegment(tail[index], path, slash + 1, end)) return false
-    end = slash
-  }
-  return true
-}
-
-function isSegment(wanted: string | undefined, path: string, from: number, to: number): boolean {
-  if (wanted === undefined) return to > from
-  return wanted.length === to - from && path.startsWith(wanted, from)
-}
-
 export function withoutFinalSlash(path: string): string {
   return path.endsWith('/') ? path.slice(0, -1) : path
 }

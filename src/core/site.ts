@@ -19,7 +19,7 @@ export interface HostPattern {
 const HOST = /^(?!.*\.\.)([a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?)(?::([1-9]\d{0,4}))?$/
 /** Length of a host name (RFC 1035 section 2.3.4), a colon and a port. */
 const MAX_LENGTH = 253 + 6
-const DEFAULT_PORT = { https: '443', http: '80' }
+export const DEFAULT_PORT = { https: '443', http: '80' }
 
 /** Returns host name in lower case and port; `undefined` for user info, IPv6, a trailing dot or any other form. */
 export function parseHost(value: string): { hostname: string; port: string } | undefined {

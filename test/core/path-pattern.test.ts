@@ -1,12 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { createPatternTree } from '../../src/core/access/pattern-tree.ts'
 import { FOLDINGS, type Folding } from '../../src/core/path-folding.ts'
-import {
-  compilePathPattern,
-  matchesPath,
-  type SegmentPattern,
-  withoutFinalSlash,
-} from '../../src/core/path-pattern.ts'
+import { compilePathPattern, withoutFinalSlash } from '../../src/core/path-pattern.ts'
 import { holds } from '../support/holds.ts'
 import { rows } from '../support/words.ts'
 
@@ -16,7 +12,9 @@ function matches(source: string, path: string, folding: Folding = 'exact'): bool
   const pattern = compilePathPattern(source).fold(folding, isExact)
   const folded = FOLDINGS[folding](path)
   const compared = isExact ? folded : withoutFinalSlash(folded)
-  return matchesPath(pattern, compared)
+  const tree = createPatternTree(() => source)
+  tree.at(pattern)
+  return tree.match(compared).length > 0
 }
 
 const segment = fc.constantFrom('a', 'B', 'docs', 'x.json', 'é', '*')
@@ -95,34 +93,6 @@ test('what matches letter by letter matches generously too', () =>
   holds(1000, [pattern, path], (source, asked) => {
     if (matches(source, asked)) expect(matches(source, asked, 'caseless')).toBe(true)
   }))
-
-/** The slow and plain way: whole segments, side by side. */
-function matchesPlainly({ head, tail }: SegmentPattern, asked: string): boolean {
-  const segments = asked.slice(1).split('/')
-  if (tail === undefined ? segments.length !== head.length : segments.length < head.length) {
-    return false
-  }
-  const rest = segments.slice(head.length)
-  const last = rest.slice(Math.max(0, rest.length - (tail?.length ?? 0)))
-  const fits = (wanted: string | undefined, given = '') =>
-    wanted === undefined ? given !== '' : wanted === given
-  return (
-    head.every((each, index) => fits(each, segments[index])) &&
-    last.length === (tail?.length ?? 0) &&
-    last.every((each, index) => fits(tail?.[index], each))
-  )
-}
-
-test('any pattern matches what it matches segment by segment', () => {
-  const odd = fc
-    .array(fc.constantFrom('a', 'B', 'docs', '', '/'), { maxLength: 6 })
-    .map((parts) => `/${parts.join('/')}`)
-  const asked = fc.oneof(path, odd, fc.constantFrom('', '/', '//'))
-  holds(5000, [pattern, asked, fc.boolean()], (source, each, isExact) => {
-    const folded = compilePathPattern(source).fold('exact', isExact)
-    expect(matchesPath(folded, each)).toBe(matchesPlainly(folded, each))
-  })
-})
 
 test('a long path is no reason to look further than the pattern goes (A25)', () => {
   expect(matches('/**/a/a/a/b', '/a'.repeat(100_000))).toBe(false)

@@ -18,6 +18,8 @@ export interface Forwarded {
   readonly host?: string
   readonly uri?: string
   readonly for?: string
+  /** Query of the middleware's address, such as `?policy=admins`. */
+  readonly query?: string
 }
 
 export interface RunningVestibule extends AsyncDisposable {
@@ -106,7 +108,7 @@ export const describeVestibule = <Particular>(
 ): Particular & Ports & Pick<RunningVestibule, 'check' | 'visitor' | 'signIn' | 'internal'> => {
   const origin = `${isTls ? 'https' : 'http'}://127.0.0.1:${internalPort}`
   const check: RunningVestibule['check'] = (forwarded = {}, headers = {}) =>
-    createVisitor().get(`${origin}/auth`, {
+    createVisitor().get(`${origin}/auth${forwarded.query ?? ''}`, {
       isHttp2: isTls,
       headers: {
         'X-Forwarded-Method': forwarded.method ?? 'GET',

@@ -15,22 +15,20 @@ export function createAccessFinder(
   rules: readonly AccessRule[],
   { find }: RuleFinder<AccessRule> = createRuleFinder(rules),
 ): AccessFinder {
-  const undemanded = accessOfEach(rules)
-  const demanded = new WeakMap<Demand, ReadonlyMap<AccessRule, Access>>()
+  const undemanded = new Map(rules.map((rule) => [rule, combineRules([rule], undefined)]))
+  const demanded = new WeakMap<Demand, Map<AccessRule, Access>>()
+
+  /** Returns the access of a rule that is found alone, as most are, which is made once and not with each request. */
+  function accessOf(rule: AccessRule, demand: Demand | undefined): Access | undefined {
+    if (!demand) return undemanded.get(rule)
+    return demanded
+      .getOrInsertComputed(demand, () => new Map())
+      .getOrInsertComputed(rule, () => combineRules([rule], demand))
+  }
+
   return (request, demand) => {
     const found = find(request)
     const [first] = found
-    const alone = demand
-      ? demanded.getOrInsertComputed(demand, () => accessOfEach(rules, demand))
-      : undemanded
-    return (found.length === 1 && first && alone.get(first)) || combineRules(found, demand)
+    return (found.length === 1 && first && accessOf(first, demand)) || combineRules(found, demand)
   }
-}
-
-/** Makes the access of each rule that is found alone, as most are, once and not with each request. */
-function accessOfEach(
-  rules: readonly AccessRule[],
-  demand?: Demand,
-): ReadonlyMap<AccessRule, Access> {
-  return new Map(rules.map((rule) => [rule, combineRules([rule], demand)]))
 }

@@ -72,7 +72,7 @@ function policyNamed(policy: string, policies: ReadonlyMap<string, Condition>): 
   const condition = policies.get(policy)
   if (condition) return { condition, policy }
   const shown = /^[\w.-]{1,64}$/.test(policy) ? policy : cleanText(policy, MAX_NAME_CHARS)
-  throw new AuthError('unknown_policy', 'the middleware asks for a policy that does not exist', {
+  throw new AuthError('unknown_policy', 'The middleware asks for a policy that does not exist.', {
     isPublic: true,
     facts: { policy: shown, setting: 'VESTIBULE_CONFIG policies' },
   })

@@ -1,31 +1,24 @@
 import type { ForwardedRequest } from '../forwarded-request.ts'
 import { FOLDINGS, type Folding, isFolded } from '../path-folding.ts'
-import {
-  matchesPath,
-  type PathPattern,
-  type SegmentPattern,
-  withoutFinalSlash,
-} from '../path-pattern.ts'
+import { withoutFinalSlash } from '../path-pattern.ts'
 import type { PathReadings } from '../path-readings.ts'
-import { type HostPattern, matchesHost, parseHost } from '../site.ts'
-
-/** Conditions of a rule; an absent one matches everything. */
-export interface RuleConditions {
-  readonly hosts?: readonly HostPattern[]
-  readonly paths?: readonly PathPattern[]
-  readonly methods?: ReadonlySet<string>
-  /** `public` and `optional` rules match no ambiguous path. */
-  readonly access: 'public' | 'optional' | 'signed-in' | 'deny'
-  /** Only counts and logs whom the rule would refuse; the next rule that matches decides. */
-  readonly isReport?: boolean
-}
+import { createHostKeys } from './host-keys.ts'
+import {
+  createRuleIndex,
+  type RequestFields,
+  type RuleConditions,
+  type RuleIndex,
+} from './rule-index.ts'
 
 /** Finds rules by what a request asks for, not by who asks. */
 export interface RuleFinder<Rule extends RuleConditions> {
   /** Returns the first rule that decides for each reading and comparison of the path; `undefined` where none matches. */
   find(request: ForwardedRequest): readonly (Rule | undefined)[]
-  /** Returns the report rules that match before the rule that decides for some reading, each once. */
-  findReported(request: ForwardedRequest): readonly Rule[]
+  /**
+   * Returns the report rules that match before the rule that decides for some reading, each once; `undefined` where there
+   * are no report rules.
+   */
+  readonly findReported: ((request: ForwardedRequest) => readonly Rule[]) | undefined
   /** Returns each path that is compared, with the rules found for it. */
   findPerReading(request: ForwardedRequest): readonly ReadingMatch<Rule>[]
 }
@@ -40,15 +33,15 @@ export interface ReadingMatch<Rule extends RuleConditions> {
   readonly rule: Rule | undefined
 }
 
-/** Patterns of each rule in one folded form, and the comparisons that share this form. */
-interface RuleTable {
-  readonly comparisons: Comparison[]
-  readonly patterns: readonly (readonly SegmentPattern[] | undefined)[]
-}
-
 interface Comparison {
   readonly folding: Folding
   readonly countsFinalSlash: boolean
+}
+
+/** Rules in one folded form, and the comparisons that share this form. */
+interface RuleTable<Rule> {
+  readonly comparisons: Comparison[]
+  readonly index: RuleIndex<Rule>
 }
 
 const COMPARISONS: readonly Comparison[] = (['exact', 'caseless', 'compatible'] as const).flatMap(
@@ -63,36 +56,30 @@ export function createRuleFinder<Rule extends RuleConditions>(
   rules: readonly Rule[],
 ): RuleFinder<Rule> {
   const tables = createTables(rules)
-  const namesHosts = rules.some(({ hosts }) => hosts !== undefined)
-  const hasReports = rules.some(({ isReport }) => isReport)
+  const hostKeys = createHostKeys(rules.flatMap(({ hosts }) => hosts ?? []))
 
-  function find(table: RuleTable, path: string, request: RequestFields): Rule | undefined {
-    return rules.find((rule, index) => !rule.isReport && matches(table, path, request, index))
-  }
-
-  function matches(table: RuleTable, path: string, request: RequestFields, index: number) {
-    return applies(rules[index] as Rule, request) && matchesAny(table.patterns[index], path)
-  }
-
-  function fieldsOf(request: ForwardedRequest): RequestFields {
+  function fieldsOf({ method, site, readings }: ForwardedRequest): RequestFields {
     return {
-      method: request.method === 'HEAD' ? 'GET' : request.method,
-      host: namesHosts ? parseHost(request.site.host) : undefined,
-      isAmbiguous: request.readings.all.length > 1,
+      method: method === 'HEAD' ? 'GET' : method,
+      hostKeys: hostKeys(site.host),
+      isAmbiguous: readings.all.length > 1,
     }
+  }
+
+  /** Finds the rules of a path that all comparisons leave as it is, as most are. */
+  function findFolded(path: string, fields: RequestFields): readonly (Rule | undefined)[] {
+    const found = tables.map(({ index }) => index.find(path, fields))
+    return found.length === 1 ? found : [...new Set(found)]
   }
 
   function findPerReading(request: ForwardedRequest): readonly ReadingMatch<Rule>[] {
     const fields = fieldsOf(request)
-    return tables.flatMap((table) =>
-      [...pathsOf(request.readings, table.comparisons)].map((path) => {
-        const rule = find(table, path, fields)
-        const end = rule ? rules.indexOf(rule) : rules.length
-        const reported = rules
-          .slice(0, end)
-          .filter((each, index) => each.isReport && matches(table, path, fields, index))
-        return { path, reported, rule }
-      }),
+    return tables.flatMap(({ index, comparisons }) =>
+      [...pathsOf(request.readings, comparisons)].map((path) => ({
+        path,
+        reported: index.findReported(path, fields),
+        rule: index.find(path, fields),
+      })),
     )
   }
 
@@ -100,62 +87,38 @@ export function createRuleFinder<Rule extends RuleConditions>(
     find(request) {
       const fields = fieldsOf(request)
       const [reading] = request.readings.all
-      const [only] = tables
-      if (
-        reading !== undefined &&
-        !fields.isAmbiguous &&
-        tables.length === 1 &&
-        isFolded(reading)
-      ) {
-        return [find(only as RuleTable, reading, fields)]
+      if (reading !== undefined && !fields.isAmbiguous && isFolded(reading)) {
+        return findFolded(reading, fields)
       }
       const found = new Set<Rule | undefined>()
-      for (const table of tables) {
-        for (const path of pathsOf(request.readings, table.comparisons)) {
-          found.add(find(table, path, fields))
+      for (const { index, comparisons } of tables) {
+        for (const path of pathsOf(request.readings, comparisons)) {
+          found.add(index.find(path, fields))
         }
       }
       return [...found]
     },
-    findReported: (request) =>
-      hasReports ? [...new Set(findPerReading(request).flatMap(({ reported }) => reported))] : [],
+    findReported: rules.some(({ isReport }) => isReport)
+      ? (request) => [...new Set(findPerReading(request).flatMap(({ reported }) => reported))]
+      : undefined,
     findPerReading,
   }
 }
 
-/** Request fields that rules match besides the path, computed once. */
-interface RequestFields {
-  readonly method: string
-  readonly host: ReturnType<typeof parseHost>
-  /** True for a path with several readings, which no public or optional rule matches. */
-  readonly isAmbiguous: boolean
-}
-
-function matchesAny(patterns: readonly SegmentPattern[] | undefined, path: string): boolean {
-  if (!patterns) return true
-  for (const pattern of patterns) if (matchesPath(pattern, path)) return true
-  return false
-}
-
-function applies(rule: RuleConditions, { method, host, isAmbiguous }: RequestFields): boolean {
-  if (isAmbiguous && (rule.access === 'public' || rule.access === 'optional')) return false
-  if (rule.methods && !rule.methods.has(method)) return false
-  return (
-    !rule.hosts ||
-    (host !== undefined &&
-      rule.hosts.some((pattern) => matchesHost(pattern, host.hostname, host.port)))
-  )
-}
-
-function createTables(rules: readonly RuleConditions[]): readonly RuleTable[] {
-  const tables = new Map<string, RuleTable>()
+function createTables<Rule extends RuleConditions>(
+  rules: readonly Rule[],
+): readonly RuleTable<Rule>[] {
+  const tables = new Map<string, RuleTable<Rule>>()
   for (const comparison of COMPARISONS) {
     const { folding, countsFinalSlash } = comparison
     const patterns = rules.map((rule) =>
       rule.paths?.map((path) => path.fold(folding, countsFinalSlash)),
     )
     tables
-      .getOrInsertComputed(JSON.stringify(patterns), () => ({ comparisons: [], patterns }))
+      .getOrInsertComputed(JSON.stringify(patterns), () => ({
+        comparisons: [],
+        index: createRuleIndex(rules, patterns),
+      }))
       .comparisons.push(comparison)
   }
   return [...tables.values()]

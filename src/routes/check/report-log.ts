@@ -14,7 +14,7 @@ import { askedBy } from './log-fields.ts'
 
 /** Counts and logs whom the rules with `report: true` would refuse, which decide nothing. Strangers are not counted. */
 export interface ReportLog {
-  /** Evaluates, behind the answer, the report rules that match a request; neither throws nor rejects. */
+  /** Evaluates, behind the answer, the report rules that match a request. */
   note(checked: CheckedRequest, evidence: Evidence, verdict: Verdict): void
 }
 
@@ -46,8 +46,12 @@ export function createReportLog(options: ReportLogOptions): ReportLog {
     const known = await knownEvidence(checked, evidence)
     if (!known) return
     for (const rule of reported) {
-      const reason = guarded(() => whyDenied(rule, checked, known, address))
-      if (reason) write(rule, reason, checked, known)
+      try {
+        const reason = whyDenied(rule, checked, known, address)
+        if (reason) write(rule, reason, checked, known)
+      } catch (error) {
+        failed(error, rule.name)
+      }
     }
   }
 
@@ -95,22 +99,17 @@ export function createReportLog(options: ReportLogOptions): ReportLog {
     log.info(fields, 'a rule that only reports would refuse this')
   }
 
-  /** Calls a function whose fault must not keep the other rules from being evaluated. */
-  function guarded<Result>(evaluate: () => Result): Result | undefined {
-    try {
-      return evaluate()
-    } catch (error) {
-      failed(error)
-      return undefined
-    }
-  }
-
   /** Ignores an outage, during which nobody is known whose session is in the store alone. */
-  function failed(error: unknown): void {
+  function failed(error: unknown, rule?: string): void {
     if (error instanceof AuthError) return
     const suppressed = sayFault()
     if (suppressed === undefined) return
-    const fields = { event: 'report_failed', suppressed, cause: describeCause(error) }
+    const fields = {
+      event: 'report_failed',
+      ...(rule !== undefined && { rule }),
+      ...(suppressed > 0 && { suppressed }),
+      cause: describeCause(error),
+    }
     log.error(fields, 'a rule that only reports could not be evaluated')
   }
 
@@ -118,10 +117,10 @@ export function createReportLog(options: ReportLogOptions): ReportLog {
     note(checked, evidence, verdict) {
       if (checked.rules.reportNames.length === 0 || refusesToken(verdict)) return
       // Reads the address before the answer, because the connection may be gone behind it.
-      const address = guarded(() => clientAddress(checked.raw))
+      const address = clientAddress(checked.raw)
       nextRound()
         .then(() => report(checked, evidence, address))
-        .catch(failed)
+        .catch((error: unknown) => failed(error))
     },
   }
 }
