@@ -15,7 +15,7 @@ export const textList = listOf(
 )
 
 const NO_VALUE = 'is neither a text, a number, true or false, nor a list of these'
-const scalar = z.union([z.string().min(1), z.number(), z.boolean()], NO_VALUE)
+const scalar = z.union([z.string().min(1, 'is an empty text'), z.number(), z.boolean()], NO_VALUE)
 
 /**
  * Values that claims may have, by the name of the claim. Refuses `__proto__`, because `z.record` drops it and thereby a
@@ -65,7 +65,11 @@ function conditionAt(depth: number): z.ZodType<ConditionSource> {
       any: z.exactOptional(members),
       none: z.exactOptional(members),
     })
-    .refine(isNotEmpty, `is an empty map, ${NOT_EMPTY} condition`)
+    .refine(isNotEmpty, {
+      error: `is an empty map, ${NOT_EMPTY} condition`,
+      // A key that is unknown says more.
+      when: ({ issues }) => issues.length === 0,
+    })
 }
 
 function isNotEmpty(map: object): boolean {
