@@ -31,6 +31,7 @@ export function requestParser(...set: Parameters<typeof ruleSetOf>) {
     proxies: {
       isTrustedPeer: () => true,
       clientAddress: () => '192.0.2.7',
+      addressIn: () => '192.0.2.7',
       limitedOrigin: () => ({ address: '192.0.2.7', isTold: true }),
     },
     requireCertificate: () => undefined,

@@ -148,6 +148,7 @@ function explainAccess(consulted: Consulted, asked: AskedQuestion): Explained {
   const { rules, request, demand } = consulted
   const matches = rules.findPerReading(request)
   const deciding = new Set(matches.flatMap(({ rule }) => rule ?? []))
+  const reporting = new Set(matches.flatMap(({ reported }) => reported))
   const of = { ...asked, requestClass: classOf('page', consulted, asked) }
   const [page, script] = [answer('page', consulted, asked), answer('script', consulted, asked)]
   return {
@@ -155,7 +156,7 @@ function explainAccess(consulted: Consulted, asked: AskedQuestion): Explained {
     ambiguous: request.readings.all.length > 1,
     rules: [...deciding].map((rule) => explainRule(rule, of)),
     demand: explainConditions(demand?.conditions ?? [], asked.requester),
-    reports: rules.findReported(request).map((rule) => explainRule(rule, of)),
+    reports: [...reporting].map((rule) => explainRule(rule, of)),
     page: page.status,
     script: script.status,
     reasons: { page: page.reason, script: script.reason },
