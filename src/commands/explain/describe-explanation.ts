@@ -1,6 +1,6 @@
-import type { ExplainedCondition, ExplainedRule } from '../../core/access/explained-rule.ts'
 import type { ExplainedPerson, Explanation } from '../../core/access/explanation.ts'
 import type { ConditionTrace } from '../../core/access/trace-condition.ts'
+import type { RequiredTrace, RuleTrace } from '../../core/access/trace-rule.ts'
 
 /** Describes an explanation in lines, of which the last two are the statuses. */
 export function describeExplanation(explanation: Explanation): readonly string[] {
@@ -77,7 +77,7 @@ const REPORTS = {
 } as const
 
 function describeRule(
-  { name, access, permits, tokens, lists, conditions }: ExplainedRule,
+  { name, access, permits, tokens, lists, conditions }: RuleTrace,
   words: Readonly<Record<'true' | 'false' | 'undefined', string>>,
 ): readonly string[] {
   return [
@@ -88,7 +88,7 @@ function describeRule(
   ]
 }
 
-function describeCondition({ policy, ...trace }: ExplainedCondition): readonly string[] {
+function describeCondition({ policy, ...trace }: RequiredTrace): readonly string[] {
   const lines = describeTrace(trace)
   return policy === undefined ? lines : [`policy ${policy}:`, ...lines.map(indent)]
 }

@@ -1,19 +1,19 @@
 import { AuthError, invalidRequest, STATUS } from '../../errors.ts'
-import { answerStatus } from '../answer-status.ts'
 import type { Claims } from '../claims.ts'
-import { decide, type Evidence, needsEvidence, type Verdict } from '../decision.ts'
-import { type ForwardedRequest, parseForwardedRequest } from '../forwarded-request.ts'
+import type { Evidence } from '../decision.ts'
+import { parseForwardedRequest } from '../forwarded-request.ts'
 import { areGroupsKnown, type Identity } from '../identity.ts'
 import { isUnder, readPath } from '../path-readings.ts'
 import { type IdentityOptions, ignoredClaims, toIdentity } from '../read-identity.ts'
-import { classify } from '../request-class.ts'
 import type { Sites } from '../site.ts'
-import type { Access } from './access-rule.ts'
-import { headersOf, type Sender } from './asked-headers.ts'
-import type { Requester } from './condition.ts'
-import type { Demand } from './demand.ts'
-import { explainConditions, explainRule } from './explained-rule.ts'
-import type { ExplainedPerson, ExplainedReading, Explanation } from './explanation.ts'
+import { headersOf } from './asked-headers.ts'
+import {
+  type AskedQuestion,
+  type Consulted,
+  type Explained,
+  explainAccess,
+} from './explain-access.ts'
+import type { ExplainedPerson, Explanation } from './explanation.ts'
 import { type AskedUrl, claimsOf, type Question, splitUrl, URL_FORM } from './question.ts'
 import type { LiveRules, Rules } from './rule-set.ts'
 
@@ -73,25 +73,7 @@ export function createExplain(options: ExplainOptions): Explain {
   }
 }
 
-/** Question with what is derived from it once. */
-interface AskedQuestion {
-  readonly question: Question
-  readonly url: AskedUrl
-  /** Person asked about, or one without any claim where nobody is signed in. */
-  readonly requester: Requester
-  readonly evidence: Evidence
-}
-
-/** Request as the check reads it, with the access that the rules give it. */
-interface Consulted {
-  readonly rules: Rules
-  readonly demand: Demand | undefined
-  readonly request: ForwardedRequest
-  readonly access: Access
-}
-
-type Described = Pick<Explanation, 'url' | 'method' | 'browser' | 'ip' | 'client' | 'policy'>
-type Explained = Omit<Explanation, keyof Described | 'person'>
+type Described = Omit<Explanation, keyof Explained | 'person'>
 
 function checkAddress({ policy }: Question): string {
   return policy === undefined
@@ -142,70 +124,4 @@ function explainFault({ code, message }: AuthError, { uri }: AskedUrl): Explaine
     script: STATUS[code],
     reasons: { page: message, script: message },
   }
-}
-
-function explainAccess(consulted: Consulted, asked: AskedQuestion): Explained {
-  const { rules, request, demand } = consulted
-  const matches = rules.findPerReading(request)
-  const deciding = new Set(matches.flatMap(({ rule }) => rule ?? []))
-  const reporting = new Set(matches.flatMap(({ reported }) => reported))
-  const of = { ...asked, requestClass: classOf('page', consulted, asked) }
-  const [page, script] = [answer('page', consulted, asked), answer('script', consulted, asked)]
-  return {
-    readings: readingsOf(matches),
-    ambiguous: request.readings.all.length > 1,
-    rules: [...deciding].map((rule) => explainRule(rule, of)),
-    demand: explainConditions(demand?.conditions ?? [], asked.requester),
-    reports: [...reporting].map((rule) => explainRule(rule, of)),
-    page: page.status,
-    script: script.status,
-    reasons: { page: page.reason, script: script.reason },
-  }
-}
-
-/** Returns each path once for each rule; several comparisons may have the same. */
-function readingsOf(matches: ReturnType<Rules['findPerReading']>): readonly ExplainedReading[] {
-  const distinct = new Map(matches.map((match) => [`${match.rule?.name}\n${match.path}`, match]))
-  return [...distinct.values()].map(({ path, rule }) => ({
-    path,
-    ...(rule && { rule: rule.name }),
-  }))
-}
-
-function classOf(sender: Sender, { request }: Consulted, asked: AskedQuestion) {
-  return classify(headersOf(asked, sender), request.method, request.isWebSocketScheme)
-}
-
-function answer(sender: Sender, consulted: Consulted, asked: AskedQuestion) {
-  const { access } = consulted
-  const requestClass = classOf(sender, consulted, asked)
-  const evidence: Evidence = needsEvidence(access, requestClass) ? asked.evidence : { kind: 'none' }
-  const verdict = decide(access, requestClass, evidence, asked.requester.address)
-  const status = answerStatus(verdict, requestClass)
-  return { status, reason: reasonOf(verdict, consulted, asked) }
-}
-
-function reasonOf(verdict: Verdict, consulted: Consulted, { requester }: AskedQuestion): string {
-  switch (verdict.kind) {
-    case 'allow':
-      return reasonToAllow(consulted.access, verdict.principal !== undefined)
-    case 'sign-in':
-      return 'nobody is signed in'
-    case 'reset-cookies':
-      return 'the session cookie is there twice'
-    case 'refuse-token':
-      return 'a rule takes tokens only'
-    case 'forbidden': {
-      const { rules, request, demand } = consulted
-      const { identity, address } = requester
-      const { rule, reason } = rules.explainRefusal({ request, demand, address }, identity)
-      return rule === undefined ? reason : `rule ${rule}: ${reason}`
-    }
-  }
-}
-
-function reasonToAllow({ kind }: Access, isKnown: boolean): string {
-  if (kind === 'public') return 'everybody may enter'
-  if (kind === 'optional') return 'everybody may enter, and the app is told who is signed in'
-  return isKnown ? 'the rules permit this person' : 'a preflight may pass'
 }

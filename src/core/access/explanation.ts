@@ -1,4 +1,4 @@
-import type { ExplainedCondition, ExplainedRule } from './explained-rule.ts'
+import type { RequiredTrace, RuleTrace } from './trace-rule.ts'
 
 /** Answer to a question, as JSON. */
 export interface Explanation {
@@ -20,11 +20,11 @@ export interface Explanation {
   /** True for a path with several readings, which no public or optional rule matches. */
   readonly ambiguous: boolean
   /** Rules that decide, all of which must be met. */
-  readonly rules: readonly ExplainedRule[]
+  readonly rules: readonly RuleTrace[]
   /** Conditions that the address of the middleware demands beside the rules. */
-  readonly demand: readonly ExplainedCondition[]
+  readonly demand: readonly RequiredTrace[]
   /** Report rules that match, none of which decides. */
-  readonly reports: readonly ExplainedRule[]
+  readonly reports: readonly RuleTrace[]
   /** Status for a navigation. */
   readonly page: number
   /** Status for a request by a script. */

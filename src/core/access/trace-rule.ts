@@ -6,8 +6,8 @@ import { combineRules } from './combine-rules.ts'
 import type { Condition, Requester, RequiredCondition } from './condition.ts'
 import { type ConditionTrace, traceCondition } from './trace-condition.ts'
 
-/** Rule that matches, with what decided. */
-export interface ExplainedRule {
+/** Rule with its truth for one requester, and what decided. */
+export interface RuleTrace {
   readonly name: string
   readonly access: AccessRule['access']
   /** Whether the rule alone lets the request pass; absent where nobody is there whom it could permit. */
@@ -17,27 +17,27 @@ export interface ExplainedRule {
   /** Lists of the rule, of which one is enough. */
   readonly lists?: ConditionTrace
   /** Conditions of `allow` and `policy`, all of which are needed. */
-  readonly conditions: readonly ExplainedCondition[]
+  readonly conditions: readonly RequiredTrace[]
 }
 
 /** Condition with the name of its policy. */
-export interface ExplainedCondition extends ConditionTrace {
+export interface RequiredTrace extends ConditionTrace {
   readonly policy?: string
 }
 
-/** Request for which rules are explained. */
-export interface ExplainedRequest {
+/** Request for which rules are evaluated. */
+export interface TracedRequest {
   readonly requestClass: RequestClass
   readonly evidence: Evidence
   /** Person asked about, or one of whom nothing is known where nobody is signed in. */
   readonly requester: Requester
 }
 
-/** Explains one rule by itself. */
-export function explainRule(
+/** Evaluates one rule by itself, with all its parts. */
+export function traceRule(
   rule: AccessRule,
-  { requestClass, evidence, requester }: ExplainedRequest,
-): ExplainedRule {
+  { requestClass, evidence, requester }: TracedRequest,
+): RuleTrace {
   const verdict = decide(combineRules([rule], undefined), requestClass, evidence, requester.address)
   // Strangers do not count in reports.
   const isOpen = verdict.kind === 'sign-in' || (rule.isReport && evidence.kind === 'none')
@@ -45,27 +45,27 @@ export function explainRule(
     name: rule.name,
     access: rule.access,
     ...(!isOpen && { permits: verdict.kind === 'allow' }),
-    ...(rule.access === 'signed-in' ? explainDemands(rule, requester) : { conditions: [] }),
+    ...(rule.access === 'signed-in' ? traceDemands(rule, requester) : { conditions: [] }),
   }
 }
 
-/** Explains conditions, each with all of its parts. */
-export function explainConditions(
+/** Evaluates conditions, each with all of its parts. */
+export function traceConditions(
   conditions: readonly RequiredCondition[],
   requester: Requester,
-): readonly ExplainedCondition[] {
+): readonly RequiredTrace[] {
   return conditions.map(({ condition, policy }) => ({
     ...(policy !== undefined && { policy }),
     ...traceCondition(condition, requester),
   }))
 }
 
-function explainDemands(rule: SignedInRule, requester: Requester) {
+function traceDemands(rule: SignedInRule, requester: Requester) {
   const { allowed, bearer, conditions = [] } = rule
   return {
     ...(bearer && { tokens: bearer.isOneTime ? ('only' as const) : ('accepted' as const) }),
     ...(allowed && { lists: traceCondition(anyOf(allowed), requester) }),
-    conditions: explainConditions(conditions, requester),
+    conditions: traceConditions(conditions, requester),
   }
 }
 
