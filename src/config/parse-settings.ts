@@ -33,7 +33,7 @@ function labelOf(name: SettingName, setting: GivenSetting | undefined): string {
 /** Returns whether a problem follows from a value that cannot be used, which is told already. */
 export function isConsequence(problem: string, unusable: readonly SettingName[]): boolean {
   return unusable.some((name) => {
-    const isOfPeople = name.startsWith('ALLOWED_') || name === 'PUBLIC_PATHS'
+    const isOfPeople = /^(?:ALLOWED_|ALLOW_ANY_USER$|PUBLIC_PATHS$)/.test(name)
     const isOfServers = name === 'REDIS_URL' || name === 'REDIS_SENTINEL_ADDRESSES'
     return (
       problem.startsWith(`${name}:`) ||

@@ -15,6 +15,7 @@ rules:
   - { name: admins only, paths: [/admin/**], access: signed-in, groups: [admins], emails: [boss@example.com] }
   - { name: office, paths: [/office/**], access: signed-in, policy: office, allow: { none: [ { claims: { dept: [hr] } } ] } }
   - { name: guests, paths: [/guests/**], access: optional }
+  - { name: closing, report: true, paths: [/nobody/**], access: deny }
   - { name: nobody, paths: [/nobody/**], access: deny }
   - { name: API, paths: [/api/**], access: signed-in, preflight: pass, bearer: { issuers: [https://id.example.com], audiences: [api] } }
   - { name: robots, paths: [/robots/**], access: signed-in, oneTime: true, bearer: { issuers: [https://id.example.com], audiences: [api] } }
@@ -153,19 +154,21 @@ describe('the explanation', () => {
   })
 
   test('has report rules, which say whom they would deny and count no stranger', () => {
-    const reported = (question: Omit<Question, 'url'>) =>
-      ask('/admin/', question).reports.map(({ name, permits }) => [name, permits])
+    const reported = (question: Omit<Question, 'url'>, url = '/admin/') =>
+      ask(url, question).reports.map(({ name, permits }) => [name, permits])
     expect(reported({ ...admin, claims: { dept: 7 } })).toEqual([['pilot', true]])
     expect(reported(admin)).toEqual([['pilot', false]])
     expect(reported({})).toEqual([['pilot', undefined]])
+    expect(reported(admin, '/nobody/')).toEqual([['closing', false]])
+    expect(reported({}, '/nobody/')).toEqual([['closing', undefined]])
     expect(ask('/app/', admin).reports).toEqual([])
   })
 
   test('has the readings of a path, each with its rule, all of which are needed', () => {
     const { readings, ambiguous, rules, page } = ask('/app/;x/..x/%2fadmin/', admin)
     expect(ambiguous).toBe(true)
-    expect(readings).toContainEqual({ path: '/app/;x/..x//admin/', rule: '9' })
-    expect(rules.map(({ name }) => name)).toEqual(['9'])
+    expect(readings).toContainEqual({ path: '/app/;x/..x//admin/', rule: '10' })
+    expect(rules.map(({ name }) => name)).toEqual(['10'])
     expect(page).toBe(200)
     const several = ask('/admin%2f..x', admin)
     expect(several.readings).toContainEqual({ path: '/admin/..x', rule: 'admins only' })
