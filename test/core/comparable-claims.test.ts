@@ -121,6 +121,7 @@ describe('after a refresh without UserInfo', () => {
     ['groups that are said may be none', inGroup, { groups: ['a'] }, { groups: [] }, false],
     ['a claim that is not said stays', hasRole, { role: 'lead' }, {}, true],
     ['a claim that is not said stays unknown', hasRole, { role: { a: 1 } }, {}, 'unknown'],
+    ['a list that is not said stays unknown', hasRole, { role: ['lead', {}] }, {}, 'unknown'],
     ['a claim that is said is known', hasRole, { role: {} }, { role: 'lead' }, true],
     ['a claim that is said may be unknown', hasRole, { role: 'lead' }, { role: [{}] }, 'unknown'],
   ])('%s', ([, condition, before, now, expected]) => {
