@@ -60,10 +60,7 @@ function describeRule(rule: AccessRule): string {
     ['paths', paths?.map(({ source }) => source)],
     ['methods', methods && [...methods]],
     ...(rule.access === 'signed-in' ? describeCredentials(rule) : []),
-    [
-      'report',
-      isReport ? ['only counted and logged, the next rule that matches decides'] : undefined,
-    ],
+    ['report', isReport ? ['the next rule that matches decides'] : undefined],
     ['preflights', passesPreflight ? ['pass'] : undefined],
     ['degraded', deniesDegraded ? ['deny'] : undefined],
   ] as const

@@ -89,7 +89,7 @@ describe('conditions', () => {
     { claims: { a: "" } }
     ^VESTIBULE_CONFIG: rules\.0\.allow\.claims\.a: is an empty text$
     { claims: { __proto__: [a], b: [c] } }
-    ^VESTIBULE_CONFIG: rules\.0\.allow\.claims: names __proto__
+    ^VESTIBULE_CONFIG: rules\.0\.allow\.claims: has the key __proto__
     { __proto__: { groups: [a] } }
     ^VESTIBULE_CONFIG: rules\.0\.allow: Unrecognized key: "__proto__"
   `)('allow: %s has the problem %s', async ([source, reason]) => {
@@ -135,10 +135,23 @@ describe('conditions', () => {
     },
   )
 
+  test.for([
+    [allow('claims: { 010: x }'), 'rules.0.allow.claims.10'],
+    ['policies: { 010: { groups: [a] } }', 'policies.10'],
+    ['policies: { True: { groups: [a] } }', 'policies.true'],
+  ])('a name in %s, whose text YAML changes, needs quotes', async ([yaml = '', place]) =>
+    expect(problemsOf(await withFile(yaml))).toEqual([
+      expect.stringContaining(`VESTIBULE_CONFIG: ${place}: is read as a number or `),
+    ]),
+  )
+
+  test('other values may be written in each way of YAML', async () =>
+    expect(problemsOf(await withFile(rule('report: True')))).toEqual([]))
+
   test('claims of tokens cannot name __proto__ either, which would be dropped', async () => {
     const problems = problemsOf(
       await withFile(rule('bearer: { audiences: [a], claims: { __proto__: [b] } }')),
     )
-    expect(problems).toEqual([expect.stringMatching(/claims: names __proto__/)])
+    expect(problems).toEqual([expect.stringMatching(/claims: has the key __proto__/)])
   })
 })

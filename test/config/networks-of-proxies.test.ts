@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
+import { isCovered, parseNetwork } from '../../src/config/networks.ts'
 import { describeNotice } from '../../src/config/notices.ts'
 import { useSettingsFile } from '../support/configuration.ts'
 import { rows } from '../support/words.ts'
@@ -7,6 +8,17 @@ import { rows } from '../support/words.ts'
 const { withFile } = useSettingsFile()
 
 const PRIVATE = { TRUSTED_PROXIES: '10.0.0.0/8,192.0.2.7,fd00::/8' }
+
+test.for([
+  ...rows`::/0>10.0.0.0/8 ::/64>10.0.0.0/8 ::ffff:0:0/96>10.0.0.0/8 10.0.0.0/8>::ffff:10.0.0.0/104
+    10.0.0.0/8>::ffff:10.1.0.0/112 ::/0>::/0`(true),
+  ...rows`0.0.0.0/0>::/0 10.0.0.0/8>::ffff:0:0/96 10.0.0.0/8>::/104 2001:db8::/32>10.0.0.0/8`(
+    false,
+  ),
+])('trusted>network %s: %s', ([row, expected]) => {
+  const [trusted, network] = row.split('>').map((each) => parseNetwork(each))
+  expect(network && trusted && isCovered(network, [trusted])).toBe(expected)
+})
 
 test.for([
   ...rows`10.0.0.0/8 10.1.0.0/16 10.9.9.9 192.0.2.7 192.0.2.7/32 ::ffff:10.1.0.0/112 fd12::/64`(

@@ -36,6 +36,8 @@ rules: [{ access: signed-in, report: true, allow: { claims: { a.b: [z], c: [w], 
     ^VESTIBULE_CONFIG: policies\.-a: is not a name
     policies: { "a\nb": { groups: [x] } }
     ^VESTIBULE_CONFIG: policies\.…: is not a name
+    policies: { __proto__: { groups: [x] } }
+    ^VESTIBULE_CONFIG: policies: has the key __proto__
     policies: { a: {} }
     ^VESTIBULE_CONFIG: policies\.a: is an empty map
     policies: { a: { networks: [x] } }

@@ -10,7 +10,7 @@ rules: [{ access: signed-in, policy: a, paths: [/x] }, { access: deny }]`
   const fingerprintOf = async (yaml: string, changes?: Environment) =>
     (await rulesOf(yaml, changes)).fingerprint
 
-  test.for([
+  test.for<[string, string]>([
     ['comments', FILE.replace('\n', ' # for all\n')],
     ['the order of keys', FILE.replace('groups: [x, y], users: [u]', 'users: [u], groups: [x, y]')],
     [

@@ -194,8 +194,15 @@ describe('a trace', () => {
 
 describe('any condition', () => {
   const leaves = fc.constantFrom<Condition>(
-    ...[ops, staff, office, claim('role', 'x'), claim('role', 'lead-secret'), claim('later', 'x')],
-    ...[claim('odd', 'odd-secret'), only('emails', 'x@y.test'), only('users', 'subject-of-ada')],
+    ops,
+    staff,
+    office,
+    claim('role', 'x'),
+    claim('role', 'lead-secret'),
+    claim('later', 'x'),
+    claim('odd', 'odd-secret'),
+    only('emails', 'x@y.test'),
+    only('users', 'subject-of-ada'),
   )
   const conditions = fc.letrec<{ readonly any: Condition }>((tie) => ({
     any: fc.oneof(
