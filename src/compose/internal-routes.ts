@@ -2,6 +2,7 @@ import type { IncomingMessage } from 'node:http'
 import type { Hono } from 'hono'
 import { createInternalApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
+import type { Rules } from '../core/access/rule-set.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { ACCESS_TOKEN_HEADER } from '../core/identity-headers.ts'
 import { createCertificateDemand, type RequireCertificate } from '../http/client-certificates.ts'
@@ -108,7 +109,8 @@ function composeCheck(options: InternalRoutesOptions, requireCertificate: Requir
   const { addresses, cookies, writePage, proxies, protectedSites, returnTo, realmOf } = web
   const storeTimeoutMs = settings.CHECK_STORE_TIMEOUT_MS
   const findBehind = createFindBehind({ sessions, realmOf, storeTimeoutMs })
-  const { clientAddress } = proxies
+  const clientAddress = (raw: IncomingMessage) => proxies.clientAddress(raw)
+  countReports(rules, metrics)
   const guardedNames = [...identityHeaders.map(({ name }) => name), ACCESS_TOKEN_HEADER]
   return createCheck({
     cookies,
@@ -149,6 +151,19 @@ function composeCheck(options: InternalRoutesOptions, requireCertificate: Requir
     }),
     denials: createDenials({ addresses, cookies, returnTo, writePage }),
     refusalLog: createRefusalLog({ cookies, findBehind, clientAddress, log }),
-    reportLog: createReportLog({ findBehind, clientAddress, log, onWouldDeny: metrics.wouldDeny }),
+    reportLog: createReportLog({
+      findBehind,
+      clientAddress,
+      log,
+      onWouldDeny: (rule) => metrics.wouldDeny(rule),
+    }),
   })
+}
+
+/** Counts the report rules that are in force, each from 0. */
+function countReports(rules: KeptRules, metrics: Metrics): void {
+  const count = ({ set }: Rules) =>
+    metrics.setReportRules(set.rules.flatMap(({ name, isReport }) => (isReport ? [name] : [])))
+  count(rules.current)
+  rules.onReplaced(count)
 }

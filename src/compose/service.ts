@@ -115,8 +115,6 @@ export function composeService(options: ServiceOptions): Service {
     events,
   })
   rules.onReplaced(() => bearers.verifier.clear())
-  metrics.setReportRules(rules.current.reportNames)
-  rules.onReplaced((next) => metrics.setReportRules(next.reportNames))
   state.subscribe(createListeners({ sessions, deniedTokens: bearers.deniedTokens, caches, events }))
   void events.broadcasts.catchUp()
   observeService({ log, metrics, certificate, state, oidc, sessions, streams })

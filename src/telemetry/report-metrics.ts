@@ -3,7 +3,7 @@ import { Counter, type Registry } from 'prom-client'
 /** Counter of the rules that only report. */
 export interface ReportMetrics {
   /** Counts a request of a known user or program that a report rule would refuse. */
-  readonly wouldDeny: (rule: string) => void
+  wouldDeny(rule: string): void
   /** Sets the report rules in force: each starts at 0, and the others are counted no more. */
   setReportRules(names: readonly string[]): void
 }

@@ -4,6 +4,7 @@ import { expectRefusal } from '../support/refusal.ts'
 import { useRuledParty } from '../support/ruled-party.ts'
 import { asScript } from '../support/used-party.ts'
 import { type Forwarded, startVestibule } from '../support/vestibule.ts'
+import type { VisitHeaders } from '../support/visitor.ts'
 
 const party = useRuledParty({
   policies: {
@@ -27,8 +28,8 @@ const cookies = prepared(async () => ({
 
 type Person = 'admin' | 'member' | 'nobody'
 
-function ask(query: string, uri: string, person: Person, more: Forwarded = {}, headers = {}) {
-  return party.check({ query, uri, ...more }, { Cookie: cookies()[person], ...headers })
+function ask(forwarded: Forwarded, person: Person, headers: VisitHeaders = {}) {
+  return party.check(forwarded, { Cookie: cookies()[person], ...headers })
 }
 
 const PATHS = ['/public/a', '/guests/a', '/closed/a', '/api/a', '/staff/a', '/else'] as const
@@ -52,7 +53,7 @@ describe('what the address of the middleware demands', () => {
     ['?policy=admins&groups=staff', '/else', 403, 403, 302],
     ['?policy=admins&groups=staff,admins', '/else', 200, 403, 302],
   ])('narrows the rules, and widens none: %s at %s', async ([query, uri, ...statuses]) => {
-    const visits = await Promise.all(PEOPLE.map((person) => ask(query, uri, person)))
+    const visits = await Promise.all(PEOPLE.map((person) => ask({ query, uri }, person)))
     expect(visits.map(({ status }) => status)).toEqual(statuses)
     const [admin] = visits
     const isDemanded = query.length > 1 && admin?.status === 200
@@ -60,27 +61,22 @@ describe('what the address of the middleware demands', () => {
   })
 
   test('looks at the address of the client', async () => {
-    const query = '?policy=office'
-    const inside = { for: '192.0.2.7' }
-    expect((await ask(query, '/public/a', 'member', inside)).status).toBe(200)
-    expect((await ask(query, '/public/a', 'member')).status).toBe(403)
-    expect((await ask(query, '/public/a', 'nobody', inside)).status).toBe(302)
+    const outside = { query: '?policy=office', uri: '/public/a' }
+    const inside = { ...outside, for: '192.0.2.7' }
+    expect((await ask(inside, 'member')).status).toBe(200)
+    expect((await ask(outside, 'member')).status).toBe(403)
+    expect((await ask(inside, 'nobody')).status).toBe(302)
   })
 
   test('lets a preflight pass where the rule says so', async () => {
     const preflight = { Origin: 'https://app.example.com', 'Access-Control-Request-Method': 'PUT' }
-    const { status, headers } = await ask(
-      '?policy=admins',
-      '/api/a',
-      'nobody',
-      { method: 'OPTIONS' },
-      preflight,
-    )
+    const options = { query: '?policy=admins', uri: '/api/a', method: 'OPTIONS' }
+    const { status, headers } = await ask(options, 'nobody', preflight)
     expect([status, headers['x-auth-request-user']]).toEqual([200, ''])
   })
 
   test('is named in the line of a 403, on a public rule too', async () => {
-    const { headers } = await ask('?policy=admins', '/public/a', 'member')
+    const { headers } = await ask({ query: '?policy=admins', uri: '/public/a' }, 'member')
     const id = headers['x-request-id']
     const line = party.vestibule.log().find(({ request_id }) => request_id === id)
     expect(line).toMatchObject({
@@ -107,8 +103,8 @@ describe('an address of the middleware that cannot be used', () => {
   ])('lets nobody pass, by any rule, and redirects nobody: %s', async ([query, status, error]) => {
     for (const person of PEOPLE) {
       for (const uri of PATHS) {
-        expectRefusal(await ask(query, uri, person), status)
-        const script = await ask(query, uri, person, {}, asScript)
+        expectRefusal(await ask({ query, uri }, person), status)
+        const script = await ask({ query, uri }, person, asScript)
         expectRefusal(script, status)
         expect(JSON.parse(script.body)).toMatchObject({ error })
       }
@@ -116,7 +112,7 @@ describe('an address of the middleware that cannot be used', () => {
   })
 
   test('is told the operator with its name, and the visitor as no fault of theirs', async () => {
-    const askAgain = () => ask('?policy=n%0Aqqq', '/public/a', 'nobody')
+    const askAgain = () => ask({ query: '?policy=n%0Aqqq', uri: '/public/a' }, 'nobody')
     const { headers, body } = await askAgain()
     expect(headers['content-type']).toMatch(/^text\/html/)
     expect(body).toContain('This is not your fault')

@@ -54,7 +54,7 @@ function check(
     now: () => STARTED_AT,
   })
   const base = { access: 'optional', passesPreflight: false } as const
-  const parse = requestParser([{ ...base, ...rule } as UnnamedRule])
+  const parse = requestParser([{ ...base, ...rule }])
   return { found: checkSession(parse({ Cookie: cookie })), refreshed, degraded }
 }
 

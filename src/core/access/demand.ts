@@ -41,8 +41,8 @@ function parseQuery(
   if (url.includes('#')) throw invalid('has a fragment')
   const { policy, groups } = readParameters(url.slice(url.indexOf('?')))
   return [
-    ...(policy === undefined ? [] : [policyNamed(policy, policies)]),
     ...(groups === undefined ? [] : [inOneOf(groups)]),
+    ...(policy === undefined ? [] : [policyNamed(policy, policies)]),
   ]
 }
 

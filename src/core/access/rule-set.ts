@@ -23,8 +23,6 @@ export interface Rules extends Pick<RuleFinder<AccessRule>, 'findReported' | 'fi
   readonly set: RuleSet
   readonly readDemand: ReadDemand
   readonly findAccess: AccessFinder
-  /** Names of the rules that only report. */
-  readonly reportNames: readonly string[]
   readonly explainRefusal: ExplainRefusal
 }
 
@@ -41,7 +39,6 @@ export function createRules(set: RuleSet): Rules {
     findAccess: createAccessFinder(set.rules, finder),
     findReported: finder.findReported,
     findPerReading: finder.findPerReading,
-    reportNames: set.rules.flatMap(({ name, isReport }) => (isReport ? [name] : [])),
     explainRefusal: createRefusalReasons(finder),
   }
 }

@@ -41,7 +41,7 @@ export function createReportLog(options: ReportLogOptions): ReportLog {
     evidence: Evidence,
     address: string | undefined,
   ): Promise<void> {
-    const reported = checked.rules.findReported(checked.request)
+    const reported = checked.rules.findReported?.(checked.request) ?? []
     if (reported.length === 0) return
     const known = await knownEvidence(checked, evidence)
     if (!known) return
@@ -115,7 +115,7 @@ export function createReportLog(options: ReportLogOptions): ReportLog {
 
   return {
     note(checked, evidence, verdict) {
-      if (checked.rules.reportNames.length === 0 || refusesToken(verdict)) return
+      if (!checked.rules.findReported || refusesToken(verdict)) return
       // Reads the address before the answer, because the connection may be gone behind it.
       const address = clientAddress(checked.raw)
       nextRound()

@@ -42,7 +42,7 @@ describe('the address of a middleware', () => {
     ['/auth?groups=__proto__', [groups('__proto__')]],
     ['/auth?groups=a=b', [groups('a=b')]],
     ['/auth?groups=a;policy=admins', [groups('a;policy=admins')]],
-    ['/auth?groups=a,b&policy=admins', [ADMINS, groups('a', 'b')]],
+    ['/auth?policy=admins&groups=a,b', [groups('a', 'b'), ADMINS]],
     [`/auth?groups=${LONG}`, [groups(LONG)]],
   ])('%s demands', ([url, conditions]) => expect(read(url)).toEqual(conditions))
 
@@ -57,6 +57,7 @@ describe('the address of a middleware', () => {
     ['/auth?=admins', 'has an unknown parameter: one without a name'],
     ['/auth?policy=admins&x', 'has an unknown parameter: x'],
     ['/auth?policy=nope&x', 'has an unknown parameter: x'],
+    ['/auth?policy=nope&groups=a,', 'has an empty name among its groups'],
     [`/auth?eve%40corp.example=1`, 'has an unknown parameter: …@…'],
     [`/auth?${'n'.repeat(200)}=1`, `has an unknown parameter: ${'n'.repeat(64)}…`],
     ['/auth?policy', 'has an empty parameter: policy'],
