@@ -4,28 +4,11 @@ import { startProvider } from '../../../stand-ins/provider/provider.ts'
 import { createExecutionCounter } from '../../support/executed-source.ts'
 import { prepared } from '../../support/prepared.ts'
 import { writeRules } from '../../support/rules-file.ts'
+import { TWENTY_CONDITIONS } from '../../support/twenty-conditions.ts'
 import { type Forwarded, startVestibule, testClient } from '../../support/vestibule.ts'
 
 /** Bound on a check beside many rules and conditions, in checks beside two rules. */
 const BOUND = 1.5
-
-/** Condition of twenty conditions, of which the group `staff` meets the last one only. */
-const TWENTY = {
-  any: [
-    ...[1, 2, 3, 4].map((index) => ({
-      all: [
-        { emailDomains: ['example.com'] },
-        { none: [{ groups: [`banned${index}`] }] },
-        { claims: { name: [`name${index}`, 'alice'] } },
-        { groups: [`admins${index}`] },
-      ],
-    })),
-    { users: ['bob'] },
-    { emails: ['bob@example.com'] },
-    { networks: ['192.0.2.0/24'] },
-    { groups: ['staff'] },
-  ],
-}
 
 type Shape = readonly [name: string, rule: (index: number) => Partial<RuleSource>, asked: Asked]
 type Asked = (last: number) => Forwarded
@@ -87,7 +70,7 @@ async function costOf(
     access: 'signed-in' as const,
     ...conditions,
   }))
-  await using file = await writeRules(rules, { policies: { twenty: TWENTY } })
+  await using file = await writeRules(rules, { policies: { twenty: TWENTY_CONDITIONS } })
   await using vestibule = await startVestibule({
     OIDC_ISSUER_URL: provider().issuer,
     PROTECTED_HOSTS: 'app.example.com,*.example.com',
