@@ -99,7 +99,7 @@ test.for<readonly [body: unknown, message: RegExp]>([
   [{ url: URL, user: 7 }, /user: /],
   [{ url: URL, email: null }, /email: /],
   [{ url: URL, groups: 'admins' }, /groups: /],
-  [{ url: URL, groups: [''] }, /groups: 0: /],
+  [{ url: URL, groups: [''] }, /groups\.0: /],
   [{ url: URL, claims: ['dept'] }, /claims: /],
   [{ url: URL, ip: 'office' }, /ip: is no IP address/],
   [{ url: URL, policy: '' }, /policy: /],

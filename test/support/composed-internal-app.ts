@@ -34,7 +34,12 @@ export function composeInternalApp(settings: Environment = {}) {
     close: () => undefined,
   }
   const ring = createKeyRing([randomBytes(32)])
-  const fingerprint = () => ({ keys: ring.fingerprints(), mode: config.mode, version: 'test' })
+  const fingerprint = () => ({
+    keys: ring.fingerprints(),
+    mode: config.mode,
+    version: 'test',
+    rules: 'test',
+  })
   const isAccepting = () => true
   const common = { config, log, metrics, now }
   const state = openSharedState({ ...common, fingerprint })

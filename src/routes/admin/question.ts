@@ -18,5 +18,7 @@ export const question = z.strictObject({
 
 /** Returns each fault with its place, and without the value, which may be personal. */
 export function describeIssues({ issues }: z.ZodError): readonly string[] {
-  return issues.map(({ path, message }) => [...path.map(String), message].join(': '))
+  return issues.map(({ path, message }) =>
+    path.length === 0 ? message : `${path.join('.')}: ${message}`,
+  )
 }
