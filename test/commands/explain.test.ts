@@ -62,6 +62,7 @@ test.for<readonly [args: readonly string[], line: string | RegExp]>([
   [['--ip=10.0.0.1'], 'client: unknown, because 10.0.0.1 is one of TRUSTED_PROXIES'],
   [['--claim=n=7', '--claim=n=x=y'], /claim n: 7 → yes \(7, x=y\)$/],
   [['--claim=n=["7"]'], /claim n: 7 → yes \(7\)$/],
+  [['--claim=n=unknown'], /claim n: 7 → no \(unknown\)$/],
   [['--claim=n={"a":7}'], /claim n: 7 → unknown, because it is neither/],
   [['--claim=n="7"'], /claim n: 7 → no \("?\\?"7/],
   [['--claim=a={"b":[1]}'], /claim a\.b: 1, 2 → yes \(1\)$/],

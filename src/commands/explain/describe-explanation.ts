@@ -96,12 +96,14 @@ function describeCondition({ policy, ...trace }: RequiredTrace): readonly string
 const TRUTHS = { true: 'yes', false: 'no', unknown: 'unknown' } as const
 
 function describeTrace({ text, truth, saw, of = [] }: ConditionTrace): readonly string[] {
-  const decided = TRUTHS[`${truth}`]
-  const seen = saw === undefined ? decided : `${decided} (${saw})`
-  return [
-    `${text} → ${saw?.startsWith('unknown') ? saw : seen}`,
-    ...of.flatMap(describeTrace).map(indent),
-  ]
+  return [`${text} → ${describeTruth(truth, saw)}`, ...of.flatMap(describeTrace).map(indent)]
+}
+
+/** Says why a condition is unknown, or which value decided. */
+function describeTruth(truth: ConditionTrace['truth'], saw: string | undefined): string {
+  if (saw === undefined) return TRUTHS[`${truth}`]
+  const isReason = truth === 'unknown' && saw.startsWith('unknown, ')
+  return isReason ? saw : `${TRUTHS[`${truth}`]} (${saw})`
 }
 
 function indent(line: string): string {
