@@ -10,6 +10,7 @@ import { sizingTable } from './report/sizing.ts'
 import type { Table } from './report/table.ts'
 import { measureChecks } from './sections/checks.ts'
 import { measureReads } from './sections/reads.ts'
+import { measureRules } from './sections/rules.ts'
 import { measureSignIns } from './sections/sign-ins.ts'
 import { measureSizes } from './sections/sizes.ts'
 import { measureStart } from './sections/start.ts'
@@ -20,6 +21,7 @@ import { measureThroughTraefik } from './sections/through-traefik.ts'
 const SECTIONS: Readonly<Record<string, (plan: Plan) => Promise<Table | readonly Table[]>>> = {
   checks: measureChecks,
   reads: measureReads,
+  rules: measureRules,
   sizes: measureSizes,
   'sign-ins': measureSignIns,
   start: measureStart,

@@ -17,7 +17,7 @@ export interface Options {
 }
 
 export const USAGE = `npm run bench -- [options]
-  --only NAME,…    sections to run: checks, reads, sizes, sign-ins, start, streams, traefik
+  --only NAME,…    sections to run: checks, reads, rules, sizes, sign-ins, start, streams, traefik
   --laps N         repetitions with fresh processes (3)
   --rounds N       measurements of each contestant within a repetition, in turns (2)
   --seconds N      length of one measurement (1)

@@ -13,7 +13,8 @@ export function combineRules(
   demand: Demand | undefined,
 ): Access {
   const rules = found.filter((rule) => rule !== undefined)
-  if (rules.length < found.length || rules.some((rule) => rule.access === 'deny')) return DENY
+  const isComplete = rules.length > 0 && rules.length === found.length
+  if (!isComplete || rules.some((rule) => rule.access === 'deny')) return DENY
   const tokens = rules.flatMap((rule) => (rule.access === 'signed-in' ? (rule.bearer ?? []) : []))
   const isOneTime = tokens.some((each) => each.isOneTime)
   // Tokens count only where every rule found accepts them.

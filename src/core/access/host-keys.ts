@@ -9,19 +9,14 @@ export type HostKeys = (host: string) => readonly string[]
 /** Creates the lookup of keys. Remembers nothing of requests, because below a wildcard their senders choose the host. */
 export function createHostKeys(patterns: readonly HostPattern[]): HostKeys {
   const known = new Set(patterns.flatMap(hostKeysOf))
-  const longest = Math.max(
-    0,
-    ...patterns
-      .filter(({ isWildcard }) => isWildcard)
-      .flatMap(hostKeysOf)
-      .map(({ length }) => length),
-  )
+  const suffixes = [...known].filter((key) => key.startsWith('.'))
+  const longest = Math.max(0, ...suffixes.map(({ length }) => length))
   if (known.size === 0) return () => ONLY_EVERY_HOST
   return (host) => {
     const keys = [EVERY_HOST]
     if (known.has(host)) keys.push(host)
     // Looks at no suffix that is longer than every wildcard, to bound the work on a host of many labels.
-    let dot = longest === 0 ? -1 : host.indexOf('.', host.length - longest)
+    let dot = host.indexOf('.', host.length - longest)
     while (dot !== -1) {
       const suffix = host.slice(dot)
       if (known.has(suffix)) keys.push(suffix)
