@@ -13,14 +13,14 @@ import {
 /** Finds rules by what a request asks for, not by who asks. */
 export interface RuleFinder<Rule extends RuleConditions> {
   /** Returns the first rule that decides for each reading and comparison of the path; `undefined` where none matches. */
-  find(request: ForwardedRequest): readonly (Rule | undefined)[]
+  readonly find: (request: ForwardedRequest) => readonly (Rule | undefined)[]
   /**
    * Returns the report rules that match before the rule that decides for some reading, each once; `undefined` where there
    * are no report rules.
    */
   readonly findReported: ((request: ForwardedRequest) => readonly Rule[]) | undefined
   /** Returns each path that is compared, with the rules found for it. */
-  findPerReading(request: ForwardedRequest): readonly ReadingMatch<Rule>[]
+  readonly findPerReading: (request: ForwardedRequest) => readonly ReadingMatch<Rule>[]
 }
 
 /** Rules found for one reading of the path in one comparison. */

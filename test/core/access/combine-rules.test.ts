@@ -113,22 +113,24 @@ describe('whom the rules found together permit', () => {
     ['a demand', [RULES.public], demandOf(inGroups('b'), inGroups('c')), 'b,c'],
     ['a demand and a rule', [RULES.optional, listed], demandOf(inGroups('b')), 'a,b'],
   ])('%s: all of them are needed', ([, found, demand, permitted]) => {
-    const { permits } = signedIn(combineRules(found, demand))
+    const access = signedIn(combineRules(found, demand))
     const groups = permitted.split(',')
-    expect(permits({ identity: person(...groups) })).toBe(true)
+    expect(access.permits({ identity: person(...groups) })).toBe(true)
     for (const group of groups) {
       const others = groups.filter((each) => each !== group)
-      expect(permits({ identity: person(...others) }), `without ${group}`).toBe(false)
+      expect(access.permits({ identity: person(...others) }), `without ${group}`).toBe(false)
     }
   })
 
   test('what is unknown does not permit, nor does its contrary', () => {
     const banned: Condition = { kind: 'none', of: [inGroups('banned').condition] }
-    const { permits } = signedIn(
+    const access = signedIn(
       combineRules([rule({ conditions: [{ condition: banned }] })], undefined),
     )
     const { areGroupsKnown: _, ...unknown } = person()
-    expect([permits({ identity: person() }), permits({ identity: unknown })]).toEqual([true, false])
+    expect([access.permits({ identity: person() }), access.permits({ identity: unknown })]).toEqual(
+      [true, false],
+    )
   })
 
   test('a condition that throws ends the check', () => {
@@ -139,11 +141,9 @@ describe('whom the rules found together permit', () => {
       },
     }
     const condition: Condition = { kind: 'any', of: [{ kind: 'networks', networks }] }
-    const { permits, needsAddress } = signedIn(
-      combineRules([rule({ conditions: [{ condition }] })], undefined),
-    )
-    expect(needsAddress).toBe(true)
-    expect(() => permits({ identity: person(), address: '192.0.2.1' })).toThrow('no address')
+    const access = signedIn(combineRules([rule({ conditions: [{ condition }] })], undefined))
+    expect(access.needsAddress).toBe(true)
+    expect(() => access.permits({ identity: person(), address: '192.0.2.1' })).toThrow('no address')
   })
 
   test('the address of the client is needed where a rule or a demand looks at it', () => {

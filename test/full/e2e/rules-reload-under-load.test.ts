@@ -66,12 +66,9 @@ async function startSets() {
   const folder = await mkdtemp(join(tmpdir(), 'vestibule-sets-'))
   for (const set of SETS) {
     const rules = Object.entries(RULES).map(([path, access]) => ({ paths: [path], ...access[set] }))
-    const policies = Object.entries(POLICIES).map(([name, condition]) => [name, condition[set]])
+    const policies = { later: POLICIES.later[set], before: POLICIES.before[set] }
     await mkdir(join(folder, set))
-    const text = stringify(
-      { rules, policies: Object.fromEntries(policies) },
-      { aliasDuplicateObjects: false },
-    )
+    const text = stringify({ rules, policies }, { aliasDuplicateObjects: false })
     await writeFile(join(folder, set, 'vestibule.yaml'), text)
   }
   const use = async (set: SetName) => {
@@ -158,8 +155,7 @@ test('rules that are replaced 40 times under load: each check is answered by the
 
   expect(failures).toBe(0)
   for (const { path, answers: expected } of CHECKS) {
-    const statuses = [...(answers.get(path)?.keys() ?? [])].toSorted()
-    expect(statuses, path).toEqual([...new Set(Object.values(expected))].toSorted())
+    expect(new Set(answers.get(path)?.keys()), path).toEqual(new Set(Object.values(expected)))
   }
   const reloads = await readMetric(vestibule, 'vestibule_rules_reloads_total{result="reloaded"}')
   expect(reloads, 'sets that came into force').toBeGreaterThan(SWAPS / 2)
