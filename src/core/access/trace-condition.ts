@@ -1,4 +1,4 @@
-import { cleanText } from '../clean-text.ts'
+import { cleanOwnText } from '../clean-text.ts'
 import { comparedClaim, type Identity, isKept } from '../identity.ts'
 import { type Condition, evaluate, type Requester, type Truth } from './condition.ts'
 import { listed } from './listed-values.ts'
@@ -42,7 +42,7 @@ export function reasonFor(condition: Condition, requester: Requester): string | 
   const truth = evaluate(condition, requester)
   return truth === true
     ? undefined
-    : cleanText(reasonOf(condition, truth, requester), MAX_REASON_CHARS)
+    : cleanOwnText(reasonOf(condition, truth, requester), MAX_REASON_CHARS)
 }
 
 type Evaluated = readonly [Condition, Truth]

@@ -94,6 +94,16 @@ describe('the reason for a log line', () => {
       { identity: PERSON },
     ],
     [
+      'claim resource_access.client-1.roles: unknown, because the session is older than the rule that names it; sign in again',
+      claim('resource_access.client-1.roles', 'x'),
+      { identity: PERSON },
+    ],
+    [
+      'claim constructor: unknown, because the session is older than the rule that names it; sign in again',
+      claim('constructor', 'x'),
+      { identity: PERSON },
+    ],
+    [
       'claim later: unknown, because the session is older than the rule that names it; sign in again',
       claim('later', 'x'),
       { identity: PERSON },
