@@ -29,7 +29,7 @@ const start = async (changes: Partial<DeniedTokensOptions> = {}) => {
   let doubts = 0
   const deniedTokens = createDeniedTokens({
     denyList: createMemoryDenyList(),
-    isUsed: true,
+    isUsed: () => true,
     firstAttempt: Promise.resolve(),
     isAvailable: () => true,
     onUnread: () => void unread++,
@@ -114,7 +114,7 @@ describe('the tokens that a replica knows to be denied', () => {
     const denyList = createMemoryDenyList()
     const looked = vi.spyOn(denyList, 'list')
     const never = new Promise<void>(() => undefined)
-    const unused = await start({ denyList, isUsed: false, firstAttempt: never })
+    const unused = await start({ denyList, isUsed: () => false, firstAttempt: never })
     await unused.reload()
     await start({ denyList, isAvailable: () => false })
     looked.mockClear()
@@ -125,7 +125,7 @@ describe('the tokens that a replica knows to be denied', () => {
   test('are not asked for any more at the end', async () => {
     const denyList = createMemoryDenyList()
     const { close } = await start({ denyList })
-    const unused = await start({ denyList, isUsed: false })
+    const unused = await start({ denyList, isUsed: () => false })
     for (const end of [close, unused.close]) end()
     const looked = vi.spyOn(denyList, 'list')
     await elapse(10 * RELOAD_MS)

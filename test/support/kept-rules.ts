@@ -1,0 +1,64 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { vi } from 'vitest'
+import { keepRules } from '../../src/compose/rules.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { createLog } from '../../src/telemetry/log.ts'
+import { createMetrics } from '../../src/telemetry/metrics.ts'
+import type { useMonotonicClock } from './monotonic-clock.ts'
+import { defaultSettings, parseLine } from './vestibule.ts'
+
+const STEP_MS = 250
+
+type Clock = ReturnType<typeof useMonotonicClock>
+type Environment = Readonly<Record<string, string>>
+
+/** A folder of its own, with the settings file `vestibule.yaml` in it. */
+export const makeFolder = (text: string) => {
+  const folder = mkdtempSync(join(tmpdir(), 'vestibule-reload-'))
+  const path = join(folder, 'vestibule.yaml')
+  writeFileSync(path, text)
+  return {
+    folder,
+    path,
+    write: (content: string) => writeFileSync(path, content),
+    [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
+  }
+}
+
+/** Rules kept as the service keeps them, by a clock in the hands of the test. */
+export const startKeptRules = (path: string, clock: Clock, environment: Environment = {}) => {
+  const { ALLOW_ANY_USER: _, ...settings } = defaultSettings
+  const lines: string[] = []
+  const log = createLog('info', { write: (line) => void lines.push(line) })
+  const metrics = createMetrics({ hasRedis: false })
+  const config = loadConfig({ ...settings, VESTIBULE_CONFIG: path, ...environment })
+  const kept = keepRules({ config, log, metrics })
+  const accesses = () => kept.current.set.rules.map(({ access }) => access).join(' ')
+  return {
+    kept,
+    log: () => lines.flatMap(parseLine),
+    events: () => lines.flatMap(parseLine).map(({ event }) => event),
+    codes: () => kept.findings().map(({ code }) => code),
+    /** What the rules in force are, in short. */
+    accesses,
+    /** Lets time pass, and returns every state of the rules in it, each once. */
+    pass(ms: number): readonly string[] {
+      const seen = new Set<string>()
+      for (let passed = 0; passed < ms; passed += STEP_MS) {
+        clock.elapse(STEP_MS)
+        vi.advanceTimersByTime(STEP_MS)
+        seen.add(accesses())
+      }
+      return [...seen]
+    },
+    reloads: async () => {
+      const metric = await metrics.registry.getSingleMetric('vestibule_rules_reloads_total')?.get()
+      return Object.fromEntries(
+        metric?.values.map(({ labels, value }) => [labels['result'], value]) ?? [],
+      )
+    },
+    [Symbol.dispose]: () => kept.close(),
+  }
+}
