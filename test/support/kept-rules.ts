@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { vi } from 'vitest'
 import { keepRules } from '../../src/compose/rules.ts'
+import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { createLog } from '../../src/telemetry/log.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
@@ -27,21 +28,27 @@ export const makeFolder = (text: string) => {
   }
 }
 
-/** Rules kept as the service keeps them, by a clock in the hands of the test. */
-export const startKeptRules = (path: string, clock: Clock, environment: Environment = {}) => {
+/** Rules kept as the service keeps them, by a clock in the hands of the test; `afterRead` acts between reading and keeping. */
+export const startKeptRules = (
+  path: string,
+  clock: Clock,
+  environment: Environment = {},
+  afterRead: (config: Config) => Partial<Config> | void = () => undefined,
+) => {
   const { ALLOW_ANY_USER: _, ...settings } = defaultSettings
   const lines: string[] = []
   const log = createLog('info', { write: (line) => void lines.push(line) })
   const metrics = createMetrics({ hasRedis: false })
   const config = loadConfig({ ...settings, VESTIBULE_CONFIG: path, ...environment })
-  const kept = keepRules({ config, log, metrics })
+  const kept = keepRules({ config: { ...config, ...afterRead(config) }, log, metrics })
   const accesses = () => kept.current.set.rules.map(({ access }) => access).join(' ')
   return {
     kept,
-    log: () => lines.flatMap(parseLine),
+    output: () => lines.join(''),
+    reasons: () => lines.flatMap(parseLine).flatMap(({ reasons }) => reasons ?? []),
     events: () => lines.flatMap(parseLine).map(({ event }) => event),
     codes: () => kept.findings().map(({ code }) => code),
-    /** What the rules in force are, in short. */
+    /** Accesses of the rules in force. */
     accesses,
     /** Lets time pass, and returns every state of the rules in it, each once. */
     pass(ms: number): readonly string[] {
@@ -53,11 +60,10 @@ export const startKeptRules = (path: string, clock: Clock, environment: Environm
       }
       return [...seen]
     },
+    /** Counts of `vestibule_rules_reloads_total`, `reloaded` first. */
     reloads: async () => {
-      const metric = await metrics.registry.getSingleMetric('vestibule_rules_reloads_total')?.get()
-      return Object.fromEntries(
-        metric?.values.map(({ labels, value }) => [labels['result'], value]) ?? [],
-      )
+      const text = await metrics.registry.getSingleMetricAsString('vestibule_rules_reloads_total')
+      return Array.from(text.matchAll(/^vestibule\S+ (\d+)$/gm), ([, count]) => Number(count))
     },
     [Symbol.dispose]: () => kept.close(),
   }

@@ -1,6 +1,6 @@
 import { realpathSync, statSync } from 'node:fs'
 import { sha256 } from '../../crypto/digest.ts'
-import { readText } from '../sources/read-text.ts'
+import { readBytes } from '../sources/read-text.ts'
 
 /** Content of several files, compared from look to look. */
 export interface FileWatch {
@@ -17,7 +17,7 @@ interface Seen {
   readonly target: string | undefined
   /** Changes with each writing; `undefined` where the file could not be read. */
   readonly mark: string | undefined
-  /** Digest of the content, or the error of a file without one. */
+  /** Digest of all bytes, blanks at the end among them, or the error of a file that cannot be read. */
   readonly content: string
   /** Monotonic time since which the content is the same. */
   readonly sinceMs: number
@@ -83,7 +83,7 @@ function markOf(path: string): Found {
 function contentOf(path: string, mark: string): Found {
   try {
     return isFile(path)
-      ? { mark, content: sha256(readText(path)) }
+      ? { mark, content: sha256(readBytes(path)) }
       : { mark: undefined, content: 'no file' }
   } catch (error) {
     return { mark: undefined, content: faultOf(error) }
