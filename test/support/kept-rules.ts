@@ -45,6 +45,7 @@ export const startKeptRules = (
   return {
     kept,
     output: () => lines.join(''),
+    logged: (event: string) => lines.flatMap(parseLine).filter((line) => line['event'] === event),
     reasons: () => lines.flatMap(parseLine).flatMap(({ reasons }) => reasons ?? []),
     events: () => lines.flatMap(parseLine).map(({ event }) => event),
     codes: () => kept.findings().map(({ code }) => code),
