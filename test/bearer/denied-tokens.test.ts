@@ -43,6 +43,7 @@ const start = async (changes: Partial<DeniedTokensOptions> = {}) => {
     receiveDenied: (token: string, ttlMs: number) => deniedTokens.receiveDenied(token, ttlMs),
     reload: () => deniedTokens.reload(),
     list: () => deniedTokens.list(),
+    initialLoad: () => deniedTokens.initialLoad,
     close: () => deniedTokens.close(),
     unread: () => unread,
     doubts: () => doubts,
@@ -120,6 +121,21 @@ describe('the tokens that a replica knows to be denied', () => {
     looked.mockClear()
     await elapse(10 * RELOAD_MS)
     expect(looked).not.toHaveBeenCalled()
+  })
+
+  test('are read before the first token counts where a rule begins to accept tokens, and from then on', async () => {
+    const denyList = createMemoryDenyList()
+    const other = await start({ denyList })
+    await other.deny(ISSUER, 'a', MINUTE_MS)
+    let isUsed = false
+    const late = await start({ denyList, isUsed: () => isUsed })
+    isUsed = true
+    await late.initialLoad()
+    expect([late.includes(ISSUER, 'a'), late.doubts()]).toEqual([true, 0])
+    isUsed = false
+    await other.deny(ISSUER, 'b', MINUTE_MS)
+    await elapse(RELOAD_MS)
+    expect(late.includes(ISSUER, 'b')).toBe(true)
   })
 
   test('are not asked for any more at the end', async () => {

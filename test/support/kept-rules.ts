@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { randomUUID } from 'node:crypto'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { vi } from 'vitest'
@@ -13,6 +14,7 @@ import { defaultSettings, parseLine } from './vestibule.ts'
 const STEP_MS = 250
 
 type Clock = ReturnType<typeof useMonotonicClock>
+type Folder = ReturnType<typeof makeFolder>
 type Environment = Readonly<Record<string, string>>
 
 /** A folder of its own, with the settings file `vestibule.yaml` in it. */
@@ -25,6 +27,20 @@ export const makeFolder = (text: string) => {
     path,
     write: (content: string) => writeFileSync(path, content),
     [Symbol.dispose]: () => rmSync(folder, { recursive: true, force: true }),
+  }
+}
+
+/** Swaps the file for a link to another one, as the kubelet does with the files of a ConfigMap. */
+export const swapLink = ({ folder, path }: Pick<Folder, 'folder' | 'path'>, text: string) => {
+  const name = randomUUID()
+  mkdirSync(join(folder, name))
+  writeFileSync(join(folder, name, 'vestibule.yaml'), text)
+  for (const [target, link] of [
+    [name, join(folder, '..data')],
+    ['..data/vestibule.yaml', path],
+  ] as const) {
+    symlinkSync(target, `${link}.next`)
+    renameSync(`${link}.next`, link)
   }
 }
 

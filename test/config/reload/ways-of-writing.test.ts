@@ -1,6 +1,6 @@
-import { mkdirSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs'
+import { renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
-import { makeFolder, startKeptRules } from '../../support/kept-rules.ts'
+import { makeFolder, startKeptRules, swapLink } from '../../support/kept-rules.ts'
 import { useMonotonicClock } from '../../support/monotonic-clock.ts'
 
 const OLD = 'rules:\n  - access: signed-in\n    groups: [old]\n'
@@ -18,16 +18,6 @@ const POLL_MS = 250
 const clock = useMonotonicClock('with intervals')
 
 type Folder = ReturnType<typeof makeFolder>
-
-/** Swaps a link as the kubelet does for a ConfigMap. */
-function swapLink({ folder, path }: Folder, name: string, text: string): void {
-  mkdirSync(`${folder}/${name}`)
-  writeFileSync(`${folder}/${name}/rules.yaml`, text)
-  symlinkSync(name, `${folder}/..next`)
-  renameSync(`${folder}/..next`, `${folder}/..data`)
-  symlinkSync('..data/rules.yaml', `${path}.next`)
-  renameSync(`${path}.next`, path)
-}
 
 function startWith(folder: Folder) {
   const rules = startKeptRules(folder.path, clock)
@@ -60,7 +50,7 @@ describe('changed rules', () => {
         write(NEW)
       },
     ],
-    ['behind a link in the place of the file', (folder) => swapLink(folder, 'one', NEW)],
+    ['behind a link in the place of the file', (folder) => swapLink(folder, NEW)],
   ])('%s are in force within five seconds', async ([, change]) => {
     using folder = makeFolder(OLD)
     using rules = startWith(folder)
@@ -72,14 +62,14 @@ describe('changed rules', () => {
 
   test('behind a link that is swapped are in force at the next look, time and again', () => {
     using folder = makeFolder(OLD)
-    swapLink(folder, 'first', OLD)
+    swapLink(folder, OLD)
     using rules = startKeptRules(folder.path, clock)
     for (const [text, expected] of [
       [NEW, IN_NEW],
       [OLD, IN_OLD],
       [NEW, IN_NEW],
     ] as const) {
-      swapLink(folder, `at-${performance.now()}`, text)
+      swapLink(folder, text)
       expect(rules.pass(POLL_MS)).toEqual([expected])
     }
   })
@@ -116,7 +106,7 @@ describe('rules that have not changed', () => {
   test.for<[string, (folder: Folder, pass: (ms: number) => void) => void]>([
     ['left alone', () => undefined],
     ['written again', ({ write }) => write(OLD)],
-    ['behind another link', (folder) => swapLink(folder, 'same', OLD)],
+    ['behind another link', (folder) => swapLink(folder, OLD)],
     [
       'away for a moment',
       ({ path, write }, pass) => {
@@ -137,7 +127,7 @@ describe('rules that have not changed', () => {
     using folder = makeFolder(OLD)
     using rules = startWith(folder)
     const before = rules.kept.current
-    act(folder, rules.pass)
+    act(folder, (ms) => void rules.pass(ms))
     expect(rules.pass(BOUND_MS)).toEqual([IN_OLD])
     expect([rules.events(), rules.codes(), await rules.reloads()]).toEqual([[], [], [0, 0]])
     expect(rules.kept.current).toBe(before)
