@@ -137,8 +137,8 @@ describe('other rules', () => {
     expect(pair.kinds()).toEqual([])
   })
 
-  test.for<[string, ours?: string, theirs?: string]>([
-    ['that both have for a moment by our reload', '2'],
+  test.for<[string, ours: string | undefined, theirs: string | undefined]>([
+    ['that both have for a moment by our reload', '2', undefined],
     ['that both have for a moment by theirs', undefined, '1'],
   ])('count from the end of rules %s', ([, ours, theirs]) => {
     const pair = startPair('1', '2')

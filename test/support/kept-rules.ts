@@ -49,14 +49,14 @@ export const startKeptRules = (
   path: string,
   clock: Clock,
   environment: Environment = {},
-  afterRead: (config: Config) => Partial<Config> | void = () => undefined,
+  afterRead: () => Partial<Pick<Config, 'readAgain'>> | void = () => undefined,
 ) => {
   const { ALLOW_ANY_USER: _, ...settings } = defaultSettings
   const lines: string[] = []
   const log = createLog('info', { write: (line) => void lines.push(line) })
   const metrics = createMetrics({ hasRedis: false })
   const config = loadConfig({ ...settings, VESTIBULE_CONFIG: path, ...environment })
-  const kept = keepRules({ config: { ...config, ...afterRead(config) }, log, metrics })
+  const kept = keepRules({ config: { ...config, ...afterRead() }, log, metrics })
   const accesses = () => kept.current.set.rules.map(({ access }) => access).join(' ')
   return {
     kept,
