@@ -3,7 +3,9 @@ import { stringify } from 'yaml'
 import type { RuleSource } from '../../src/config/rules/rules-file.ts'
 import { bearerRule, startBearerParty } from '../support/bearers.ts'
 import { makeFolder, swapLink } from '../support/kept-rules.ts'
+import { ADMIN_TOKEN, askAdmin } from '../support/operator.ts'
 import { until } from '../support/own-lag.ts'
+import { startRedisMonitor } from '../support/redis-monitor.ts'
 import { describeWithRedis, startReplicasInProcess } from '../support/replicas.ts'
 import type { RunningVestibule } from '../support/vestibule.ts'
 import { startVestibuleProcess } from '../support/vestibule-process.ts'
@@ -56,14 +58,20 @@ describe('rules that change while the service runs', () => {
 
   test('accept tokens of issuers that are named now, and no longer those that are not', async () => {
     using rules = linkRules([OPEN])
-    await using party = await startBearerParty([], { VESTIBULE_CONFIG: rules.path })
+    await using party = await startBearerParty([], {
+      VESTIBULE_CONFIG: rules.path,
+      ADMIN_TOKEN,
+    })
     const token = await party.mint()
     const present = async () => (await party.present(token)).status
+    const kept = async () => (await askAdmin(party.vestibule, 'GET', 'cache')).body
     expect(await present()).toBe(401)
     rules.swapTo([bearerRule('/api/**')])
     await until('accepted tokens', async () => (await present()) === 200)
+    expect(await kept()).toMatchObject({ entries: { tokens: 1 } })
     rules.swapTo([bearerRule('/api/**', { issuers: ['http://127.0.0.1:9'] })])
     await until('refused tokens', async () => (await present()) === 401)
+    expect(await kept()).toMatchObject({ entries: { tokens: 0 } })
   })
 
   test('change in a process of its own, which SIGTERM ends', async () => {
@@ -83,8 +91,28 @@ describeWithRedis('rules that change at replicas', () => {
       count: 2,
       settings: { VESTIBULE_CONFIG: rules.path },
     })
+    using monitor = await startRedisMonitor(replicas.redis)
+    /** Digests that replicas announced last; one where both have the same rules. */
+    const announced = async () => {
+      const text = (await monitor.lines()).join('\n')
+      const found = text.matchAll(/"from":"(\w+)".*"rules":"([\w-]{22})"/g)
+      const latest = new Map(Array.from(found, ([, from, digest]) => [from, digest]))
+      return latest.size === 2 ? [...new Set(latest.values())] : []
+    }
     await untilStatus(200, ...replicas.all)
-    rules.swapTo([CLOSED])
-    await untilStatus(403, ...replicas.all)
+    const seen: string[] = []
+    for (const [rule, status] of [
+      [CLOSED, 403],
+      [OPEN, 200],
+    ] as const) {
+      rules.swapTo([rule])
+      await untilStatus(status, ...replicas.all)
+      await until('announcements of the new rules', async () => {
+        const digests = await announced()
+        const [digest = ''] = digests
+        if (digests.length !== 1 || seen.includes(digest)) return false
+        return seen.push(digest) > 0
+      })
+    }
   })
 })

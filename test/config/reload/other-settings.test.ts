@@ -46,6 +46,8 @@ describe('settings beside the rules that change in the file', () => {
     const accesses = rules.accesses()
     write(after, `${RULES}  - access: deny\n`)
     rules.pass(LONG_MS)
+    write(after, `${RULES}  - access: deny\n  - access: deny\n`)
+    rules.pass(LONG_MS)
     expect(rules.accesses()).not.toBe(accesses)
     expect(rules.logged('restart_needed').map((line) => line['keys'])).toEqual(
       keys.length > 0 ? [keys] : [],
@@ -123,6 +125,7 @@ describe('lists in files of their own', () => {
     folder.write(`allowedEmailsFile: ${list}\n${RULES}`)
     writeFileSync(list, 'ada@example.com,')
     rules.pass(2500)
+    expect(rules.events()).toEqual([])
     writeFileSync(list, 'ada@example.com,bob@example.com')
     rules.pass(LONG_MS)
     expect(rules.events()).toEqual(['rules_reloaded'])

@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process'
 import { renameSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { makeFolder, startKeptRules, swapLink } from '../../support/kept-rules.ts'
 import { useMonotonicClock } from '../../support/monotonic-clock.ts'
 
@@ -54,10 +55,13 @@ describe('changed rules', () => {
   ])('%s are in force within five seconds', async ([, change]) => {
     using folder = makeFolder(OLD)
     using rules = startWith(folder)
+    const replaced = vi.fn()
+    rules.kept.onReplaced(replaced)
     change(folder)
     expect(rules.pass(BOUND_MS).at(-1)).toBe(IN_NEW)
     expect([rules.events(), rules.codes()]).toEqual([['rules_reloaded'], []])
     expect(await rules.reloads()).toEqual([1, 0])
+    expect(replaced.mock.calls).toEqual([[rules.kept.current]])
   })
 
   test('behind a link that is swapped are in force at the next look, time and again', () => {
@@ -132,6 +136,16 @@ describe('rules that have not changed', () => {
     expect([rules.events(), rules.codes(), await rules.reloads()]).toEqual([[], [], [0, 0]])
     expect(rules.kept.current).toBe(before)
   })
+})
+
+test('a pipe, which can be read once only, is not watched', () => {
+  using folder = makeFolder(OLD)
+  using rules = startKeptRules(folder.path, clock, {}, () => {
+    rmSync(folder.path)
+    execFileSync('mkfifo', [folder.path])
+  })
+  expect(rules.pass(BOUND_MS)).toEqual([IN_OLD])
+  expect([rules.events(), rules.codes()]).toEqual([[], []])
 })
 
 test('files are not looked at any more after the end', () => {
