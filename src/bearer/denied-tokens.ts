@@ -8,7 +8,10 @@ export interface DeniedTokens {
   includes(issuer: string, jti: string): boolean
   /** Whether the copy is up to date; false while the store is away, because a denial may be unknown here. */
   readonly isCurrent: boolean
-  /** Resolves when the list has been read for the first time, or could not be read within a second. */
+  /**
+   * Resolves when the list has been read for the first time, or could not be read within a second; at once while no rule
+   * accepts tokens.
+   */
   readonly initialLoad: Promise<void>
   /**
    * Denies a token on every replica. Throws `AuthError` `store_unavailable` while the store is away, or when
@@ -25,8 +28,8 @@ export interface DeniedTokens {
 
 export interface DeniedTokensOptions {
   readonly denyList: DenyList
-  /** False where no rule accepts tokens; the list is never read then. */
-  readonly isUsed: boolean
+  /** Returns whether a rule accepts tokens now; the list is read from the first time on that one does. */
+  readonly isUsed: () => boolean
   /** Resolves when the store may be read for the first time. */
   readonly firstAttempt: Promise<void>
   /** Returns whether reading the list is expected to succeed. */
@@ -44,12 +47,19 @@ const INITIAL_LOAD_MS = 1000
 
 /** Merges what was received with what is read, because a denial is never taken back. */
 export function createDeniedTokens(options: DeniedTokensOptions): DeniedTokens {
-  const { denyList, isUsed } = options
+  const { denyList } = options
   const known = createKnownTokens()
   let readAtMs = Number.NEGATIVE_INFINITY
+  let hasBeenUsed = false
+  let initialLoad: Promise<void> | undefined
+
+  function isRead(): boolean {
+    hasBeenUsed ||= options.isUsed()
+    return hasBeenUsed
+  }
 
   async function reload(): Promise<void> {
-    if (!isUsed) return
+    if (!isRead()) return
     const listed = await denyList.list()
     readAtMs = performance.now()
     known.sweep()
@@ -58,17 +68,22 @@ export function createDeniedTokens(options: DeniedTokensOptions): DeniedTokens {
     for (const [token, leftMs] of known.missingFrom(listed)) await denyList.add(token, leftMs)
   }
 
+  function loadOnce(): Promise<void> {
+    if (!isRead()) return Promise.resolve()
+    initialLoad ??= loadFirst()
+    return initialLoad
+  }
+
   async function loadFirst(): Promise<void> {
     await waitAtMost(options.firstAttempt.then(reload), INITIAL_LOAD_MS).catch(() => undefined)
     if (readAtMs === Number.NEGATIVE_INFINITY) options.onUnread()
   }
 
   const isOld = () => performance.now() - readAtMs > OLD_AFTER_MS
-  const timer = isUsed
-    ? setInterval(() => {
-        if (options.isAvailable()) reload().catch(() => undefined)
-      }, RELOAD_MS).unref()
-    : undefined
+  const timer = setInterval(() => {
+    if (options.isAvailable()) reload().catch(() => undefined)
+  }, RELOAD_MS).unref()
+  void loadOnce()
 
   return {
     includes(issuer, jti) {
@@ -79,7 +94,9 @@ export function createDeniedTokens(options: DeniedTokensOptions): DeniedTokens {
     get isCurrent() {
       return options.isAvailable() && !isOld()
     },
-    initialLoad: isUsed ? loadFirst() : Promise.resolve(),
+    get initialLoad() {
+      return loadOnce()
+    },
     async deny(issuer, jti, ttlMs) {
       known.sweep()
       if (known.isFull()) {

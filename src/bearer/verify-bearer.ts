@@ -23,7 +23,7 @@ export interface BearerVerifier {
   recall(token: string): Bearer | undefined
   /** Throws `AuthError` `provider_unavailable` when the issuer's keys cannot be fetched. */
   verify(token: string): Promise<TokenEvidence>
-  /** Empties the cache. */
+  /** Empties the cache; a token that is being verified meanwhile is not kept, because it was read for the rules before. */
   clear(): void
   readonly size: number
 }
@@ -56,6 +56,7 @@ const CLOCK_RESOLUTION_MS = 50
 export function createBearerVerifier(options: BearerVerifierOptions): BearerVerifier {
   const { denied, now } = options
   const verified = new LRUCache<string, Bearer>({ ...CACHE, ttlResolution: CLOCK_RESOLUTION_MS })
+  let clearings = 0
 
   function keep(token: string, bearer: Bearer): void {
     const ttl = Math.min(bearer.acceptedUntil - now(), CACHE_MAX_MS)
@@ -74,16 +75,20 @@ export function createBearerVerifier(options: BearerVerifierOptions): BearerVeri
       const bearer = verified.get(sha256(token))
       return bearer && !isDenied(bearer) ? bearer : undefined
     },
-    clear: () => verified.clear(),
+    clear() {
+      clearings++
+      verified.clear()
+    },
     get size() {
       return verified.size
     },
     async verify(token) {
+      const before = clearings
       const evidence = await verifyToken(token, options)
       if (evidence.kind === 'bad-bearer') return evidence
       await denied.initialLoad
       if (isDenied(evidence.bearer)) return refused(REVOKED)
-      keep(token, evidence.bearer)
+      if (clearings === before) keep(token, evidence.bearer)
       return evidence
     },
   }

@@ -37,7 +37,7 @@ export function composeBearers(options: ComposeBearersOptions): Bearers {
   const issuers = () => options.rules.current.set.issuers
   const deniedTokens = createDeniedTokens({
     denyList: state.denyList,
-    isUsed: issuers().size > 0,
+    isUsed: () => issuers().size > 0,
     firstAttempt: state.firstAttempt,
     isAvailable: () => state.isAvailable,
     onUnread: () =>

@@ -51,6 +51,7 @@ export interface Service {
 }
 
 const EPHEMERAL_KEY_BYTES = 32
+const FINGERPRINT_CHARS = 22
 
 /** Makes each part once, from the bottom up, and passes it to the parts above. */
 export function composeService(options: ServiceOptions): Service {
@@ -60,10 +61,15 @@ export function composeService(options: ServiceOptions): Service {
   let isStarted = false
   const isAccepting = () => isStarted
   const metrics = createMetrics({ hasRedis: config.redis !== undefined })
-  const rules = keepRules({ config, log })
+  const rules = keepRules({ config, log, metrics })
   const overload = options.overload ?? watchOverload()
   const ring = createKeyRing(config.keys ?? [randomBytes(EPHEMERAL_KEY_BYTES)])
-  const fingerprint = () => ({ keys: ring.fingerprints(), mode, version })
+  const fingerprint = () => ({
+    keys: ring.fingerprints(),
+    mode,
+    version,
+    rules: rules.current.set.fingerprint.slice(0, FINGERPRINT_CHARS),
+  })
   const state = openSharedState({ config, log, metrics, now, fingerprint })
   const oidc = composeOidc({ config, log, now, rules })
   const bearers = composeBearers({ config, log, metrics, now, rules, state, oidc })
@@ -114,7 +120,10 @@ export function composeService(options: ServiceOptions): Service {
     certificate,
     events,
   })
-  rules.onReplaced(() => bearers.verifier.clear())
+  rules.onReplaced(() => {
+    bearers.verifier.clear()
+    state.announce()
+  })
   state.subscribe(createListeners({ sessions, deniedTokens: bearers.deniedTokens, caches, events }))
   void events.broadcasts.catchUp()
   observeService({ log, metrics, certificate, state, oidc, sessions, streams })

@@ -6,29 +6,38 @@ import { isConsequence, parseSettings } from './parse-settings.ts'
 import { withLowerCaseProxies } from './proxies.ts'
 import type { AddressTimeout } from './redis/address-options.ts'
 import { checkRedis } from './redis/redis.ts'
+import { RELOADED } from './reload/changed-keys.ts'
 import { findNetworksOfProxies } from './rules/networks-of-proxies.ts'
 import { SETTING_NAMES, type SettingName, type Settings } from './settings/settings.ts'
+import { fileKeyOf } from './sources/file-keys.ts'
 import { type Origin, pathOf } from './sources/given.ts'
 import { readSources, type Sources } from './sources/read-sources.ts'
 import { findUnknownNames } from './sources/unknown-names.ts'
 
 /** Reads environment and files. Throws `ConfigError` with every problem at once. */
 export function loadConfig(given: Environment): Config {
+  return readConfig(given)
+}
+
+/** Reads the configuration, where `inForce` holds the settings of a service that runs with it already. */
+function readConfig(given: Environment, inForce?: Settings): Config {
   const environment = withLowerCaseProxies(given)
   const unknown = findUnknownNames(environment)
   const problems: string[] = []
   const sources = readSources(environment, SETTING_NAMES, problems)
   const { parsed, unusable } = parseSettings(sources, SETTING_NAMES, problems)
   const later: string[] = []
-  const config = crossCheck(parsed, sources.rules, later)
+  const config = crossCheck(parsed, sources.rules, later, withReloaded(inForce, parsed))
   const redis = checkRedis(parsed, sources.given, later)
   problems.push(...later.filter((problem) => !isConsequence(problem, unusable)))
-  if (problems.length > 0) throw new ConfigError(problems, unknown.map(describeNotice))
+  const told = inForce ? problemsOfReload(problems, sources) : problems
+  if (told.length > 0) throw new ConfigError(told, unknown.map(describeNotice))
   const { timeouts = [], notices = [] } = redis ?? {}
   const keyFile = pathOf(sources.given.get('SESSION_ENCRYPTION_KEY'))
+  const settings = { ...parsed, ...limitsOf(timeouts) }
   const common = {
     ...config,
-    settings: { ...parsed, ...limitsOf(timeouts) },
+    settings,
     origins: originsOf(sources, timeouts),
     notices: [
       ...unknown,
@@ -38,7 +47,7 @@ export function loadConfig(given: Environment): Config {
     ],
     ...(keyFile !== undefined && { keyFile }),
     ruleFiles: ruleFilesOf(environment, sources),
-    readAgain: () => loadConfig(given),
+    readAgain: () => readConfig(given, settings),
   }
   const mode = parsed.REDIS_CACHE_MODE
   return redis && mode !== 'memory'
@@ -59,13 +68,28 @@ export function loadSettings<N extends SettingName>(
   return parsed
 }
 
-/** Settings that say who may enter, which are re-read with the rules. */
-const RELOADED = [
-  'PUBLIC_PATHS',
-  'ALLOWED_EMAILS',
-  'ALLOWED_EMAIL_DOMAINS',
-  'ALLOWED_GROUPS',
-] as const satisfies readonly SettingName[]
+/** Returns the settings by which rules are compiled: those in force, apart from the lists. */
+function withReloaded(inForce: Settings | undefined, parsed: Settings): Settings {
+  const lists = RELOADED.map((name) => [name, parsed[name]])
+  return inForce ? { ...inForce, ...(Object.fromEntries(lists) as Partial<Settings>) } : parsed
+}
+
+/** Settings whose files are watched apart, with findings of their own. */
+const WATCHED_APART = [
+  'SESSION_ENCRYPTION_KEY',
+  'INTERNAL_TLS_CERT_FILE',
+  'INTERNAL_TLS_KEY_FILE',
+  'INTERNAL_TLS_CLIENT_CA_FILE',
+].flatMap((name) => [name, `VESTIBULE_CONFIG: ${fileKeyOf(name)}`])
+
+/**
+ * Returns the problems because of which changed rules are refused. A certificate that has expired is none of them; an
+ * empty file is one, because a file is empty for a moment when it is written in place.
+ */
+function problemsOfReload(problems: readonly string[], { isFileEmpty }: Sources): string[] {
+  const own = problems.filter((problem) => !WATCHED_APART.some((name) => problem.startsWith(name)))
+  return isFileEmpty ? ['VESTIBULE_CONFIG: the file: is empty', ...own] : own
+}
 
 function ruleFilesOf(environment: Environment, { given }: Sources): readonly string[] {
   const file = environment['VESTIBULE_CONFIG']?.trim()

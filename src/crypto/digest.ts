@@ -1,7 +1,7 @@
 import { hash } from 'node:crypto'
 
-export function sha256(text: string): string {
-  return hash('sha256', text, 'base64url')
+export function sha256(content: string | Uint8Array): string {
+  return hash('sha256', content, 'base64url')
 }
 
 /** Returns a name of fixed length for parts of any content; lengths keep `a,bc` and `ab,c` apart (A74, A92). */

@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { parseJson } from '../core/json.ts'
+import { createLastingDifferences } from './lasting-differences.ts'
 
 /** Settings that replicas must have in common; of keys only fingerprints are published. */
 export interface Fingerprint {
@@ -11,11 +12,13 @@ export interface Fingerprint {
   readonly place: string
   readonly mode: string
   readonly version: string
+  /** Digest of the rules in force; absent from replicas of older versions. */
+  readonly rules?: string
 }
 
 /** Difference between another replica and this one. */
 export interface FleetFinding {
-  readonly kind: 'clock' | 'keys' | 'mode' | 'version'
+  readonly kind: 'clock' | 'keys' | 'mode' | 'rules' | 'version'
   readonly replica: string
   readonly message: string
 }
@@ -55,6 +58,7 @@ const announcement = z.object({
   place: z.string().max(100),
   mode: boundedText(20),
   version: boundedText(40),
+  rules: z.exactOptional(z.string().max(64)),
 })
 
 const goodbye = z.object({
@@ -74,6 +78,11 @@ interface KnownReplica extends Announcement {
   readonly aheadMs: number
 }
 
+/** Other replica, and whether its rules have differed for longer than those of replicas that are being updated. */
+interface ComparedReplica extends KnownReplica {
+  readonly hasOtherRules: boolean
+}
+
 const FORGOTTEN_AFTER_MS = 35_000
 const MAX_REPLICAS = 500
 const MAX_INSTALLATIONS = 100
@@ -86,13 +95,27 @@ export function createFleet(options: FleetOptions): Fleet {
   // Remembers who left and when, because in a cluster an announcement may arrive after the goodbye that was sent later.
   const gone = new LRUCache<string, number>({ max: MAX_REPLICAS, ttl: FORGOTTEN_AFTER_MS })
   const otherPlaces = new Set<string>()
+  const otherRules = createLastingDifferences()
+
+  function forget(from: string): void {
+    known.delete(from)
+    otherRules.forget(from)
+  }
 
   function others(): KnownReplica[] {
     const nowMs = performance.now()
     for (const [from, { receivedAtMs }] of known) {
-      if (nowMs - receivedAtMs > FORGOTTEN_AFTER_MS) known.delete(from)
+      if (nowMs - receivedAtMs > FORGOTTEN_AFTER_MS) forget(from)
     }
     return [...known.values()]
+  }
+
+  /** Compares the rules at each change of either side, so that a difference of a moment is not taken for a lasting one. */
+  function compareRules(own: Fingerprint): ComparedReplica[] {
+    return others().map((other) => {
+      otherRules.note(other.from, isOfOtherRules(own, other))
+      return { ...other, hasOtherRules: otherRules.has(other.from) }
+    })
   }
 
   /** Returns whether the installation was unknown. */
@@ -110,13 +133,14 @@ export function createFleet(options: FleetOptions): Fleet {
     const isNew = !known.has(data.from)
     if (isNew && known.size >= MAX_REPLICAS) return false
     known.set(data.from, { ...data, receivedAtMs: performance.now(), aheadMs: data.at - now() })
+    compareRules(fingerprint())
     return isNew
   }
 
   /** Ignores a goodbye that is older than the latest announcement, because the replica has gone on since. */
   function takeLeave(from: string, atMs: number): void {
     if (atMs < (known.get(from)?.at ?? Number.NEGATIVE_INFINITY)) return
-    known.delete(from)
+    forget(from)
     gone.set(from, atMs)
   }
 
@@ -126,10 +150,13 @@ export function createFleet(options: FleetOptions): Fleet {
     },
     get findings() {
       const own = fingerprint()
-      return others().flatMap((other) => compare(own, other))
+      return compareRules(own).flatMap((other) => compare(own, other))
     },
-    announcement: () =>
-      JSON.stringify({ v: 1, type: 'replica', from: replica, at: now(), ...fingerprint() }),
+    announcement() {
+      const own = fingerprint()
+      compareRules(own)
+      return JSON.stringify({ v: 1, type: 'replica', from: replica, at: now(), ...own })
+    },
     goodbye: () => JSON.stringify({ v: 1, type: 'goodbye', from: replica, at: now() }),
     receive(text) {
       const { data } = message.safeParse(parseJson(text))
@@ -141,7 +168,7 @@ export function createFleet(options: FleetOptions): Fleet {
   }
 }
 
-function compare(own: Fingerprint, other: KnownReplica): FleetFinding[] {
+function compare(own: Fingerprint, other: ComparedReplica): FleetFinding[] {
   const name = `replica ${other.from}`
   const seconds = (Math.abs(other.aheadMs) / 1000).toFixed(0)
   const rows: readonly (readonly [FleetFinding['kind'], isSo: boolean, message: string])[] = [
@@ -157,6 +184,11 @@ function compare(own: Fingerprint, other: KnownReplica): FleetFinding[] {
       `${name} is version ${other.version}, and this one ${own.version}`,
     ],
     [
+      'rules',
+      other.hasOtherRules,
+      `${name} has had other rules for more than 30 s: give both the same VESTIBULE_CONFIG and lists, and see rules_not_reloaded in the logs of both`,
+    ],
+    [
       'clock',
       Math.abs(other.aheadMs) > CLOCK_TOLERANCE_MS,
       `the clock of ${name} is ${seconds} s ${other.aheadMs > 0 ? 'ahead of' : 'behind'} ours: synchronise both`,
@@ -165,6 +197,11 @@ function compare(own: Fingerprint, other: KnownReplica): FleetFinding[] {
   return rows.flatMap(([kind, isSo, message]) =>
     isSo ? [{ kind, replica: other.from, message }] : [],
   )
+}
+
+/** Compares within one version only, because another may have another digest of the same rules. */
+function isOfOtherRules(own: Fingerprint, other: Fingerprint): boolean {
+  return own.version === other.version && other.rules !== undefined && own.rules !== other.rules
 }
 
 function isSameRing(own: Fingerprint, other: Fingerprint): boolean {

@@ -37,6 +37,8 @@ export interface SharedState extends SharedPorts {
   readonly settling: Settling
   /** Replaces the listeners. */
   subscribe(listeners: StateListeners): void
+  /** Announces this replica to the others at once, because what they compare has changed. */
+  announce(): void
   /** Says goodbye to the other replicas; the state can still be used. */
   leave(): void
   close(): Promise<void>

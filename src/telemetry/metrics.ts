@@ -7,7 +7,7 @@ import {
   type GaugedRedis,
   type RedisMetrics,
 } from './redis-metrics.ts'
-import { createReportMetrics, type ReportMetrics } from './report-metrics.ts'
+import { createRulesMetrics, type RulesMetrics } from './rules-metrics.ts'
 
 /** Outcome of a check, as a label. */
 export type CheckOutcome =
@@ -37,7 +37,7 @@ const REFRESH_RESULTS = [
 const LOGOUT_RESULTS = ['done', 'deferred', 'replayed', 'refused', 'failed'] as const
 
 /** Counters, gauges and histograms of the service; each call counts one event. */
-export interface Metrics extends RedisMetrics, EventMetrics, ReportMetrics {
+export interface Metrics extends RedisMetrics, EventMetrics, RulesMetrics {
   readonly registry: Registry
   readonly check: (outcome: CheckOutcome, source: CheckSource, seconds: number) => void
   readonly sessionCacheLookUp: (result: LookUp) => void
@@ -146,7 +146,7 @@ export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Met
     loopStopped: () => loops.inc(),
     integrityFailure: () => integrity.inc(),
     ...createEventMetrics(registry),
-    ...createReportMetrics(registry),
+    ...createRulesMetrics(registry),
     ...redis,
     observe: (observed) => addGauges(registry, observed),
   }

@@ -38,7 +38,7 @@ export interface RedisMetrics {
 /** Kind of decision, by what stood in for Redis. */
 const DEGRADED_USES = { l1: 'session', assertion: 'session', 'deny-list': 'bearer' } as const
 const BREAKER_STATES = ['closed', 'half-open', 'open']
-const FLEET_KINDS = ['clock', 'keys', 'mode', 'version']
+const FLEET_KINDS = ['clock', 'keys', 'mode', 'rules', 'version']
 const FINDING_CODES = Object.keys({
   busy: true,
   clock: true,

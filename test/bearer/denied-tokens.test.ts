@@ -29,7 +29,7 @@ const start = async (changes: Partial<DeniedTokensOptions> = {}) => {
   let doubts = 0
   const deniedTokens = createDeniedTokens({
     denyList: createMemoryDenyList(),
-    isUsed: true,
+    isUsed: () => true,
     firstAttempt: Promise.resolve(),
     isAvailable: () => true,
     onUnread: () => void unread++,
@@ -43,6 +43,7 @@ const start = async (changes: Partial<DeniedTokensOptions> = {}) => {
     receiveDenied: (token: string, ttlMs: number) => deniedTokens.receiveDenied(token, ttlMs),
     reload: () => deniedTokens.reload(),
     list: () => deniedTokens.list(),
+    initialLoad: () => deniedTokens.initialLoad,
     close: () => deniedTokens.close(),
     unread: () => unread,
     doubts: () => doubts,
@@ -114,7 +115,7 @@ describe('the tokens that a replica knows to be denied', () => {
     const denyList = createMemoryDenyList()
     const looked = vi.spyOn(denyList, 'list')
     const never = new Promise<void>(() => undefined)
-    const unused = await start({ denyList, isUsed: false, firstAttempt: never })
+    const unused = await start({ denyList, isUsed: () => false, firstAttempt: never })
     await unused.reload()
     await start({ denyList, isAvailable: () => false })
     looked.mockClear()
@@ -122,10 +123,25 @@ describe('the tokens that a replica knows to be denied', () => {
     expect(looked).not.toHaveBeenCalled()
   })
 
+  test('are read before the first token counts where a rule begins to accept tokens, and from then on', async () => {
+    const denyList = createMemoryDenyList()
+    const other = await start({ denyList })
+    await other.deny(ISSUER, 'a', MINUTE_MS)
+    let isUsed = false
+    const late = await start({ denyList, isUsed: () => isUsed })
+    isUsed = true
+    await late.initialLoad()
+    expect([late.includes(ISSUER, 'a'), late.doubts()]).toEqual([true, 0])
+    isUsed = false
+    await other.deny(ISSUER, 'b', MINUTE_MS)
+    await elapse(RELOAD_MS)
+    expect(late.includes(ISSUER, 'b')).toBe(true)
+  })
+
   test('are not asked for any more at the end', async () => {
     const denyList = createMemoryDenyList()
     const { close } = await start({ denyList })
-    const unused = await start({ denyList, isUsed: false })
+    const unused = await start({ denyList, isUsed: () => false })
     for (const end of [close, unused.close]) end()
     const looked = vi.spyOn(denyList, 'list')
     await elapse(10 * RELOAD_MS)

@@ -93,6 +93,95 @@ describe('a difference', () => {
   })
 })
 
+describe('other rules', () => {
+  const GRACE_MS = 30_000
+  const MESSAGE =
+    'replica b has had other rules for more than 30 s: give both the same VESTIBULE_CONFIG and ' +
+    'lists, and see rules_not_reloaded in the logs of both'
+
+  /** Replica whose rules change as told, beside one that has `ours`. */
+  function startPair(ours: string, theirs: string) {
+    const rules = { ours, theirs }
+    const make = (name: string, read: () => string) =>
+      createFleet({
+        replica: name,
+        fingerprint: () => ({ ...common, rules: read() }),
+        now: () => NOW_MS,
+        onOtherInstallation,
+      })
+    const [a, b] = [make('a', () => rules.ours), make('b', () => rules.theirs)]
+    a.receive(b.announcement())
+    return {
+      a,
+      kinds: () => kinds(a.findings),
+      /** Changes the rules of one, which announces itself at once. */
+      change(changed: Partial<typeof rules>) {
+        Object.assign(rules, changed)
+        if (changed.ours) a.announcement()
+        if (changed.theirs) a.receive(b.announcement())
+      },
+      elapse(ms: number) {
+        clock.elapse(ms)
+        a.receive(b.announcement())
+      },
+    }
+  }
+
+  test('are found once they have lasted for longer than 30 s, and until they are the same', () => {
+    const pair = startPair('1', '2')
+    pair.elapse(GRACE_MS)
+    expect(pair.kinds()).toEqual([])
+    pair.elapse(1)
+    expect(pair.a.findings).toEqual([{ kind: 'rules', replica: 'b', message: MESSAGE }])
+    pair.change({ theirs: '1' })
+    expect(pair.kinds()).toEqual([])
+  })
+
+  test.for<[string, ours: string | undefined, theirs: string | undefined]>([
+    ['that both have for a moment by our reload', '2', undefined],
+    ['that both have for a moment by theirs', undefined, '1'],
+  ])('count from the end of rules %s', ([, ours, theirs]) => {
+    const pair = startPair('1', '2')
+    pair.elapse(GRACE_MS - 1)
+    pair.change({ ...(ours && { ours }), ...(theirs && { theirs }) })
+    pair.change({ ours: '1', theirs: '3' })
+    pair.elapse(GRACE_MS)
+    expect(pair.kinds()).toEqual([])
+    pair.elapse(1)
+    expect(pair.kinds()).toEqual(['rules'])
+  })
+
+  test('count on while they change without being the same', () => {
+    const pair = startPair('1', '2')
+    pair.elapse(GRACE_MS)
+    pair.change({ theirs: '3' })
+    pair.elapse(1)
+    expect(pair.kinds()).toEqual(['rules'])
+  })
+
+  test.for<[string, Partial<Fingerprint>, Partial<Fingerprint>, string[]]>([
+    ['a replica of a version that tells none', { rules: '1' }, { version: '0.9.0' }, ['version']],
+    ['one that tells none', { rules: '1' }, {}, []],
+    ['another version', { rules: '1' }, { rules: '2', version: '1.1.0' }, ['version']],
+  ])('are nothing to find at %s', ([, ours, theirs, expected]) => {
+    const [a, b] = [replica('a', ours), replica('b', theirs)]
+    a.receive(b.announcement())
+    clock.elapse(GRACE_MS)
+    a.receive(b.announcement())
+    clock.elapse(1)
+    expect(kinds(a.findings)).toEqual(expected)
+  })
+
+  test('are forgotten with their replica', () => {
+    const [a, b] = [replica('a', { rules: '1' }), replica('b', { rules: '2' })]
+    a.receive(b.announcement())
+    clock.elapse(GRACE_MS + 1)
+    a.receive(b.goodbye())
+    a.receive(replica('b', { rules: '2' }, 1).announcement())
+    expect(a.findings).toEqual([])
+  })
+})
+
 describe('a key rotation', () => {
   const UNDER_WAY =
     /other keys beside the one in common: a key rotation is under way, or was left half done$/
@@ -235,6 +324,8 @@ describe('an announcement', () => {
     ['a place too long', { ...good, place: 'p'.repeat(101) }],
     ['a mode too long', { ...good, mode: 'm'.repeat(21) }],
     ['a version too long', { ...good, version: 'v'.repeat(41) }],
+    ['rules too long', { ...good, rules: 'r'.repeat(65) }],
+    ['rules that are no text', { ...good, rules: 1 }],
     ['null', null],
     ['a list', [good]],
   ])('of the wrong shape is ignored: %s', ([, value]) => {

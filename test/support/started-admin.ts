@@ -82,7 +82,7 @@ export const startAdmin = (options: StartedAdminOptions = {}) => {
   const started = startSessions(options.sessions)
   const deniedTokens = createDeniedTokens({
     denyList: options.denyList ?? createMemoryDenyList(),
-    isUsed: false,
+    isUsed: () => false,
     firstAttempt: Promise.resolve(),
     isAvailable: () => true,
     onUnread: () => undefined,

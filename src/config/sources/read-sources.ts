@@ -14,6 +14,8 @@ export interface Sources {
   readonly given: GivenSettings
   /** Rules and policies of the file; `undefined` for a file that cannot be used. */
   readonly rules: RulesFile | undefined
+  /** True where the settings file has no content. */
+  readonly isFileEmpty: boolean
   readonly overridden: readonly Notice[]
   /** Settings that are given and cannot be read, so that none of them is called missing. */
   readonly unreadable: ReadonlySet<SettingName>
@@ -37,10 +39,15 @@ export function readSources(
   const given = new Map([...fromEnvironment, ...fromFile])
   refuseReferences(given, unreadable, problems)
   const overridden = file ? findOverridden(file, names, winnerOf) : []
-  return { given, rules: file?.rules, overridden, unreadable }
+  const isFileEmpty = file?.isEmpty === true
+  return { given, rules: file?.rules, isFileEmpty, overridden, unreadable }
 }
 
-const NO_FILE: SettingsFile = { values: new Map(), rules: { policies: {}, rules: [] } }
+const NO_FILE: SettingsFile = {
+  values: new Map(),
+  rules: { policies: {}, rules: [] },
+  isEmpty: false,
+}
 
 /** Two names for one setting: the environment wins by either. */
 const TWINS: ReadonlyMap<SettingName, SettingName> = new Map([

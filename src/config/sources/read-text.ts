@@ -48,8 +48,8 @@ function isShown(path: string, name: string): boolean {
   return !/file$/i.test(name) || (isAbsolute(path) && !path.includes('\n'))
 }
 
-/** Reads one byte more than is allowed at most. */
-function readBytes(path: string): Uint8Array {
+/** Reads one byte more than is allowed at most. Throws Node's error for a file that cannot be read. */
+export function readBytes(path: string): Uint8Array {
   const file = openSync(path, 'r')
   try {
     const buffer = Buffer.alloc(MAX_BYTES + 1)

@@ -12,6 +12,8 @@ export interface SettingsFile {
   readonly values: ReadonlyMap<string, FileValue>
   /** `undefined` after a problem, where nobody knows all that was meant. */
   readonly rules: RulesFile | undefined
+  /** True for a file of nothing but blanks and comments. */
+  readonly isEmpty: boolean
 }
 
 export interface FileValue {
@@ -43,7 +45,11 @@ export function readSettingsFile(path: string, problems: string[]): SettingsFile
     } else if (typed !== null) report(key, `is not a map such as ${key}: { ${keysOf(key)[0]}: … }`)
   }
   const rules = parseRules(rest, report)
-  return { values, rules: problems.length > before ? undefined : rules }
+  return {
+    values,
+    rules: problems.length > before ? undefined : rules,
+    isEmpty: content.typed === null,
+  }
 }
 
 type Report = (where: string, fault: string) => void
@@ -55,8 +61,7 @@ interface Entry extends YamlContent {
 function tryParse(text: string, problems: string[]): YamlContent | undefined {
   try {
     const content = parseYaml(text)
-    if (content.typed === null) return { typed: {}, written: {} }
-    if (isRecord(content.typed)) return content
+    if (content.typed === null || isRecord(content.typed)) return content
     problems.push('VESTIBULE_CONFIG: the file: is not a map of settings and rules')
   } catch (error) {
     problems.push(`VESTIBULE_CONFIG: not YAML: ${(error as Error).message}`)

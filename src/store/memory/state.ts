@@ -29,6 +29,7 @@ export function openMemoryState(bounds: MemoryStateBounds): SharedState {
     isAvailable: true,
     settling: SETTLED,
     subscribe: () => undefined,
+    announce: () => undefined,
     leave: () => undefined,
     close: async () => undefined,
   }

@@ -37,6 +37,8 @@ export interface OpenReplicasOptions {
 export interface Replicas {
   readonly backplane: OpenBackplane
   readonly fleet: Fleet
+  /** Announces this replica to the others at once. */
+  readonly announce: () => void
   /** Says goodbye to the other replicas. */
   leave(): Promise<void>
   close(): Promise<void>
@@ -86,6 +88,7 @@ export function openReplicas(options: OpenReplicasOptions): Replicas {
   return {
     backplane,
     fleet,
+    announce: announcer.announce,
     leave: announcer.leave,
     async close() {
       await announcer.leave()

@@ -100,6 +100,7 @@ export function openRedisState(options: RedisStateOptions): SharedState {
     get isAvailable() {
       return connection.isExpected && !isSomeOpen(breakers)
     },
+    announce: replicas.announce,
     leave: () => void replicas.leave(),
     async close() {
       await replicas.close()

@@ -1,10 +1,10 @@
 import { Registry } from 'prom-client'
 import { expect, test } from 'vitest'
-import { createReportMetrics } from '../../src/telemetry/report-metrics.ts'
+import { createRulesMetrics } from '../../src/telemetry/rules-metrics.ts'
 
 test('only report rules in force are counted, each from 0, also after their rules have changed', async () => {
   const registry = new Registry()
-  const metrics = createReportMetrics(registry)
+  const metrics = createRulesMetrics(registry)
   const counts = async () => {
     const [metric] = await registry.getMetricsAsJSON()
     return (metric?.values ?? []).map(({ labels, value }) => [labels['rule'], value])

@@ -1,0 +1,105 @@
+import { realpathSync, statSync } from 'node:fs'
+import { sha256 } from '../../crypto/digest.ts'
+import { readBytes } from '../sources/read-text.ts'
+
+/** Content of several files, compared from look to look. */
+export interface FileWatch {
+  /**
+   * Looks at the files. Returns a text that is the same as long as their contents are, or `undefined` while one of them
+   * may still be being written.
+   */
+  look(paths: readonly string[]): string | undefined
+}
+
+/** One file as last seen. */
+interface Seen {
+  /** File behind all links; that of the look before where there is none now. */
+  readonly target: string | undefined
+  /** Changes with each writing; `undefined` where the file could not be read. */
+  readonly mark: string | undefined
+  /** Digest of all bytes, blanks at the end among them, or the error of a file that cannot be read. */
+  readonly content: string
+  /** Monotonic time since which the content is the same. */
+  readonly sinceMs: number
+}
+
+const UNSEEN: Seen = { target: undefined, mark: undefined, content: '', sinceMs: 0 }
+
+/**
+ * Time for which a content must have been the same before it is used, because half a file may be a valid one with fewer
+ * restrictions. A new inode proves nothing, because many programs remove a file first and then write it in place.
+ */
+const SETTLED_MS = 2000
+
+/** Creates a watch whose first look finds nothing settled. */
+export function createFileWatch(): FileWatch {
+  let seen: ReadonlyMap<string, Seen> = new Map()
+  return {
+    look(paths) {
+      const nowMs = performance.now()
+      seen = new Map(paths.map((path) => [path, lookAt(path, seen.get(path) ?? UNSEEN, nowMs)]))
+      const all = [...seen]
+      return all.every(([, { sinceMs }]) => nowMs - sinceMs >= SETTLED_MS)
+        ? JSON.stringify(all.map(([path, { content }]) => [path, content]))
+        : undefined
+    },
+  }
+}
+
+/** Reads a file only where its mark is another one, or where it could not be read. */
+function lookAt(path: string, before: Seen, nowMs: number): Seen {
+  const found = markOf(path)
+  if (found.mark !== undefined && found.mark === before.mark) return before
+  const read = found.mark === undefined ? found : contentOf(path, found.mark)
+  const target = found.target ?? before.target
+  if (isSwapped(before, target)) return { ...read, target, sinceMs: Number.NEGATIVE_INFINITY }
+  return { ...read, target, sinceMs: before.content === read.content ? before.sinceMs : nowMs }
+}
+
+/**
+ * Returns whether a link leads to another file, as when the kubelet swaps `..data` of a ConfigMap. That file counts as
+ * whole at once, because it is written before the swap.
+ */
+function isSwapped(before: Seen, target: string | undefined): boolean {
+  return before.target !== undefined && target !== before.target
+}
+
+interface Found {
+  readonly target?: string
+  readonly mark: string | undefined
+  readonly content: string
+}
+
+function markOf(path: string): Found {
+  try {
+    const target = realpathSync.native(path)
+    const { dev, ino, size, mtimeNs, ctimeNs } = statSync(target, { bigint: true })
+    return { target, mark: [target, dev, ino, size, mtimeNs, ctimeNs].join(' '), content: '' }
+  } catch (error) {
+    return { mark: undefined, content: faultOf(error) }
+  }
+}
+
+function contentOf(path: string, mark: string): Found {
+  try {
+    return isFile(path)
+      ? { mark, content: sha256(readBytes(path)) }
+      : { mark: undefined, content: 'no file' }
+  } catch (error) {
+    return { mark: undefined, content: faultOf(error) }
+  }
+}
+
+function faultOf(error: unknown): string {
+  const { code, name } = error as NodeJS.ErrnoException
+  return code ?? name
+}
+
+/** Returns whether a path may be read; a pipe would block, and can be read once only. True for one without a file. */
+export function isFile(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isFile() ?? true
+  } catch {
+    return true
+  }
+}

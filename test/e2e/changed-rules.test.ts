@@ -1,0 +1,118 @@
+import { describe, expect, test } from 'vitest'
+import { stringify } from 'yaml'
+import type { RuleSource } from '../../src/config/rules/rules-file.ts'
+import { bearerRule, startBearerParty } from '../support/bearers.ts'
+import { makeFolder, swapLink } from '../support/kept-rules.ts'
+import { ADMIN_TOKEN, askAdmin } from '../support/operator.ts'
+import { until } from '../support/own-lag.ts'
+import { startRedisMonitor } from '../support/redis-monitor.ts'
+import { describeWithRedis, startReplicasInProcess } from '../support/replicas.ts'
+import type { RunningVestibule } from '../support/vestibule.ts'
+import { startVestibuleProcess } from '../support/vestibule-process.ts'
+
+type Rule = Partial<RuleSource>
+
+/** Rules behind a link that is swapped, so that each change is in force at the next look. */
+const linkRules = (rules: readonly Rule[]) => {
+  const folder = makeFolder('')
+  const swapTo = (next: unknown) => swapLink(folder, stringify({ rules: next }))
+  swapTo(rules)
+  return { path: folder.path, swapTo, [Symbol.dispose]: () => folder[Symbol.dispose]() }
+}
+
+const OPEN: Rule = { paths: ['/open'], access: 'public' }
+const CLOSED: Rule = { paths: ['/open'], access: 'deny' }
+
+const statusOf = async (vestibule: RunningVestibule) =>
+  (await vestibule.check({ uri: '/open' })).status
+const untilStatus = (status: number, ...all: readonly RunningVestibule[]) =>
+  until(`answers ${status}`, async () => {
+    const found = await Promise.all(all.map(statusOf))
+    return found.every((each) => each === status)
+  })
+const healthOf = async (vestibule: RunningVestibule) =>
+  JSON.parse((await vestibule.internal('/health')).body) as {
+    readonly status: string
+    readonly reasons: readonly { readonly code: string }[]
+  }
+
+describe('rules that change while the service runs', () => {
+  test('decide from then on, a bad set is degraded in memory mode too, and the next good one heals it', async () => {
+    using rules = linkRules([OPEN])
+    await using party = await startBearerParty([], { VESTIBULE_CONFIG: rules.path })
+    const { vestibule } = party
+    await untilStatus(200, vestibule)
+    rules.swapTo([CLOSED])
+    await untilStatus(403, vestibule)
+    rules.swapTo('none')
+    await until('degraded', async () => (await healthOf(vestibule)).status === 'degraded')
+    expect((await healthOf(vestibule)).reasons.map(({ code }) => code)).toEqual([
+      'rules_not_reloaded',
+    ])
+    expect((await vestibule.internal('/health?strict=1')).status).toBe(503)
+    expect(await statusOf(vestibule)).toBe(403)
+    rules.swapTo([OPEN])
+    await untilStatus(200, vestibule)
+    expect((await healthOf(vestibule)).status).toBe('healthy')
+  })
+
+  test('accept tokens of issuers that are named now, and no longer those that are not', async () => {
+    using rules = linkRules([OPEN])
+    await using party = await startBearerParty([], {
+      VESTIBULE_CONFIG: rules.path,
+      ADMIN_TOKEN,
+    })
+    const token = await party.mint()
+    const present = async () => (await party.present(token)).status
+    const kept = async () => (await askAdmin(party.vestibule, 'GET', 'cache')).body
+    expect(await present()).toBe(401)
+    rules.swapTo([bearerRule('/api/**')])
+    await until('accepted tokens', async () => (await present()) === 200)
+    expect(await kept()).toMatchObject({ entries: { tokens: 1 } })
+    rules.swapTo([bearerRule('/api/**', { issuers: ['http://127.0.0.1:9'] })])
+    await until('refused tokens', async () => (await present()) === 401)
+    expect(await kept()).toMatchObject({ entries: { tokens: 0 } })
+  })
+
+  test('change in a process of its own, which SIGTERM ends', async () => {
+    using rules = linkRules([OPEN])
+    await using vestibule = await startVestibuleProcess({ VESTIBULE_CONFIG: rules.path })
+    await untilStatus(200, vestibule)
+    rules.swapTo([CLOSED])
+    await untilStatus(403, vestibule)
+    expect(await vestibule.stop('SIGTERM')).toBe(0)
+  })
+})
+
+describeWithRedis('rules that change at replicas', () => {
+  test('hold at each of them', async () => {
+    using rules = linkRules([OPEN])
+    await using replicas = await startReplicasInProcess({
+      count: 2,
+      settings: { VESTIBULE_CONFIG: rules.path },
+    })
+    using monitor = await startRedisMonitor(replicas.redis)
+    /** Digests that replicas announced last; one where both have the same rules. */
+    const announced = async () => {
+      const text = (await monitor.lines()).join('\n')
+      const found = text.matchAll(/"from":"(\w+)".*"rules":"([\w-]{22})"/g)
+      const latest = new Map(Array.from(found, ([, from, digest]) => [from, digest]))
+      return latest.size === 2 ? [...new Set(latest.values())] : []
+    }
+    await untilStatus(200, ...replicas.all)
+    const seen: string[] = []
+    for (const [rule, status] of [
+      [CLOSED, 403],
+      [OPEN, 200],
+    ] as const) {
+      rules.swapTo([rule])
+      await untilStatus(status, ...replicas.all)
+      await until('announcements of the new rules', async () => {
+        const digests = await announced()
+        const [digest = ''] = digests
+        if (digests.length !== 1 || seen.includes(digest)) return false
+        return seen.push(digest) > 0
+      })
+    }
+  })
+})
