@@ -3,7 +3,7 @@ import type { Hono } from 'hono'
 import { createInternalApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
-import { ACCESS_TOKEN_HEADER } from '../core/identity-headers.ts'
+import { guardedNames } from '../core/identity-headers.ts'
 import { createCertificateDemand, type RequireCertificate } from '../http/client-certificates.ts'
 import { createRefusals } from '../http/error-answer.ts'
 import type { NodeEnv } from '../http/request.ts'
@@ -105,7 +105,6 @@ function composeCheck(options: InternalRoutesOptions, requireCertificate: Requir
   const { sessions, outageAssertions, outageGraceMs } = options.sessions
   const { addresses, cookies, writePage, proxies, protectedSites, returnTo, realmOf } = web
   const storeTimeoutMs = settings.CHECK_STORE_TIMEOUT_MS
-  const guardedNames = [...identityHeaders.map(({ name }) => name), ACCESS_TOKEN_HEADER]
   return createCheck({
     cookies,
     proxies,
@@ -135,13 +134,12 @@ function composeCheck(options: InternalRoutesOptions, requireCertificate: Requir
       onReplay: (kind) => metrics.replayRefused(kind),
     }),
     basePath: settings.BASE_PATH,
-    guardedNames: settings.ALIAS_HEADERS === 'reject' ? guardedNames : [],
+    guardedNames: settings.ALIAS_HEADERS === 'reject' ? guardedNames(identityHeaders) : [],
     allow: createAllow({
       now,
       headers: identityHeaders,
       headersMaxBytes: settings.IDENTITY_HEADERS_MAX_BYTES,
-      passesAccessToken: settings.PASS_ACCESS_TOKEN,
-      passesAuthorization: settings.PASS_AUTHORIZATION,
+      authorization: settings.PASS_AUTHORIZATION,
     }),
     denials: createDenials({ addresses, cookies, returnTo, writePage }),
     refusalLog: createRefusalLog({

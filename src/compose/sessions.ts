@@ -63,7 +63,7 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
     codec,
     sessionCache: cache,
     assertions: outageAssertions,
-    withAccessToken: config.isPassingTokens,
+    passedTokens: config.passedTokens,
     canShareReads: mode === 'hybrid',
     maxAgeMs: settings.SESSION_MAX_AGE.ms,
     perUser: settings.SESSIONS_PER_USER,

@@ -172,7 +172,7 @@ export function startSessions(changes: StartedSessionsOptions = {}) {
     codec,
     sessionCache,
     assertions,
-    withAccessToken: false,
+    passedTokens: new Set(),
     canShareReads: false,
     maxAgeMs: DAY_MS,
     perUser: 10_000,
