@@ -1,8 +1,8 @@
 import { parseArgs } from 'node:util'
 import type { Config, Environment } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
-import { canNameObject, kubernetesManifests, kubernetesPolicies } from '../render/kubernetes.ts'
-import { namesOf, STRIP } from '../render/middlewares.ts'
+import { kubernetesManifests, kubernetesPolicies } from '../render/kubernetes.ts'
+import { faultOfPolicy } from '../render/policy-names.ts'
 import { traefikFile, traefikPolicies } from '../render/traefik.ts'
 
 const USAGE = `usage: vestibule render traefik [--policy NAME]... [--kubernetes] [--host NAME] [--tls PLACE]
@@ -25,7 +25,10 @@ export async function render(environment: Environment, ...args: string[]): Promi
     return 2
   }
   const config = loadConfig(environment)
-  const faults = options.policies.flatMap((policy) => faultOf(policy, config, options) ?? [])
+  const known = [...config.rules.policies.keys()]
+  const faults = options.policies.flatMap(
+    (policy) => faultOfPolicy(policy, known, options.isKubernetes) ?? [],
+  )
   if (faults.length > 0) {
     process.stderr.write(faults.map((fault) => `vestibule: ${fault}\n`).join(''))
     return 1
@@ -56,27 +59,6 @@ function objects(config: Config, { policies, host = SERVICE, tls }: RenderOption
 
 /** The final dot keeps the resolver from trying the search domains of the pod. */
 const SERVICE = 'vestibule.vestibule.svc.cluster.local.'
-
-/** Returns why no middleware can demand a policy, and what to do. */
-function faultOf(
-  policy: string,
-  { rules }: Config,
-  { isKubernetes }: RenderOptions,
-): string | undefined {
-  if (!rules.policies.has(policy)) {
-    const names = [...rules.policies.keys()]
-    const known = names.length === 0 ? 'there are none' : `there are ${names.join(', ')}`
-    return `no policy ${policy}: under policies of the settings file (VESTIBULE_CONFIG) ${known}`
-  }
-  const { check } = namesOf(policy)
-  if (check === STRIP) {
-    return `the policy ${policy} needs another name, because a middleware ${STRIP} exists already`
-  }
-  if (isKubernetes && !canNameObject(policy)) {
-    return `the policy ${policy} needs another name, because Kubernetes and Traefik take ${check} for no object of its own: use lower-case letters and digits with single hyphens between them`
-  }
-  return undefined
-}
 
 function parseOptions(args: string[]): RenderOptions | undefined {
   try {

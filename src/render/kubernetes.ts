@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts'
-import { checkOptions, explained, namesOf, STRIP, stripOptions } from './middlewares.ts'
+import { checkOptions, explained, stripOptions } from './middlewares.ts'
+import { namesOf, STRIP } from './policy-names.ts'
 import { signInRule } from './traefik.ts'
 
 /** Not the Secret of the service, whose key belongs in no other namespace. */
@@ -39,14 +40,6 @@ export function kubernetesPolicies(
     policies.flatMap((policy) => checkOf(config, host, secret, policy)),
     head,
   )
-}
-
-/**
- * Returns whether objects may be named after a policy: in lower case, as Kubernetes demands, and without dots and doubled
- * hyphens, because Traefik takes each run of them for one hyphen and two policies would become one.
- */
-export function canNameObject(policy: string): boolean {
-  return /^[a-z0-9]+(?:-[a-z0-9]+)*$/.test(policy)
 }
 
 function checkOf(config: Config, host: string, secret = TLS_SECRET, policy?: string) {

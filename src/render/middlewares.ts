@@ -38,22 +38,6 @@ const NOTES: Readonly<Record<string, string>> = {
     "Ranks above the apps' routers. Has no middleware, because the check answers 403 for these paths.",
 }
 
-/** Name of the middleware that deletes headers, which is the same for every policy. */
-export const STRIP = 'vestibule-strip'
-
-/** Names of a check and of the chain that ends with it. */
-export interface CheckNames {
-  readonly check: string
-  readonly chain: string
-}
-
-/** Returns the names for a policy; those of the check without one where there is none. */
-export function namesOf(policy?: string): CheckNames {
-  return policy === undefined
-    ? { check: 'vestibule', chain: 'protected' }
-    : { check: `vestibule-${policy}`, chain: `protected-${policy}` }
-}
-
 /** Options with which Traefik verifies Vestibule's certificate, and those with which it presents one of its own as well. */
 export interface TlsOfCheck {
   readonly server: Readonly<Record<string, string>>

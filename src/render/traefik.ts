@@ -1,7 +1,8 @@
 import { posix } from 'node:path'
 import type { Config } from '../config/config.ts'
 import { type HostPattern, patternOf } from '../core/site.ts'
-import { checkOptions, explained, namesOf, STRIP, stripOptions } from './middlewares.ts'
+import { checkOptions, explained, stripOptions } from './middlewares.ts'
+import { namesOf, STRIP } from './policy-names.ts'
 
 /** Exceeds every default priority of Traefik, which is the length of a rule. */
 const SIGN_IN_PRIORITY = 100_000
