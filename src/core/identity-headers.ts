@@ -77,6 +77,15 @@ export function claimsOf({ source }: IdentityHeader): readonly string[] {
   }
 }
 
+/** Returns the bytes of the headers that templates make of an identity. */
+export function templateBytes(identity: Identity, headers: readonly IdentityHeader[]): number {
+  return headers.reduce(
+    (sum, { source }) =>
+      source.kind === 'template' ? sum + fillTemplate(identity, source.parts).length : sum,
+    0,
+  )
+}
+
 /**
  * Returns all identity headers, empty ones too, so that Traefik replaces each that a client sent. Throws `AuthError`
  * `claims_too_large` above `maxBytes` bytes.

@@ -9,6 +9,7 @@ import {
   type IdentityHeader,
   identityHeaders,
   sentNames,
+  templateBytes,
 } from '../../src/core/identity-headers.ts'
 import { anyText } from '../support/any-text.ts'
 import { claimHeader } from '../support/claim-header.ts'
@@ -185,6 +186,11 @@ describe('a template', () => {
       expect(decoded(values['X-T'])).toBe(texts.includes('') ? '' : texts.join(''))
       expect(values['X-T']).toMatch(/^[\x20-\x7e\x80-\xff]*$/)
     })
+  })
+
+  test('takes the bytes of what it is filled to, beside headers that share the texts of claims', () => {
+    const headers = [claimHeader('X-D', 'dept'), template('{sub}: {dept}'), template('{email}')]
+    expect(templateBytes(known, headers)).toBe('u1: R&D'.length)
   })
 
   test('has room for lists of any members', () =>

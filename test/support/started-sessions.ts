@@ -145,6 +145,7 @@ export function startSessions(changes: StartedSessionsOptions = {}) {
     servedMs: 60_000,
     keptMs: graceMs,
     canRecall: true,
+    composedBytes: () => 0,
     subscription: () => 0,
     onLookUp: () => undefined,
     ...l1,
