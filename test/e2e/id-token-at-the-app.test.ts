@@ -75,13 +75,15 @@ describe('with PASS_AUTHORIZATION=id-token', () => {
   test.for<[string, Lives]>([
     ['the ID token ends first', { accessSeconds: 600, idSeconds: 60 }],
     ['the access token ends first', { accessSeconds: 60, idSeconds: 600 }],
-  ])('a refresh brings another: %s', async ([, lives]) => {
+  ])('each refresh brings another: %s', async ([, lives]) => {
     const issued = issue(lives)
     const cookie = await party.vestibule.signIn('alice')
     expect(await authorizationOf(cookie)).toBe(`Bearer ${issued[0]}`)
-    time.pass(61_000)
-    expect(await authorizationOf(cookie)).toBe(`Bearer ${issued[1]}`)
-    expect(issued).toHaveLength(2)
+    for (const refreshed of [1, 2]) {
+      time.pass(61_000)
+      expect(await authorizationOf(cookie)).toBe(`Bearer ${issued[refreshed]}`)
+      expect(issued).toHaveLength(refreshed + 1)
+    }
   })
 
   test('a refresh that is due comes behind an answer with the ID token before', async () => {
