@@ -58,7 +58,7 @@ export function composeRefresher(options: ComposeRefresherOptions): SessionRefre
   })
 }
 
-/** Returns the time after an access token's end without a refresh: none where apps need a valid one. */
+/** Returns the time after a token's end without a refresh: none where apps need a valid one. */
 export function refreshPatienceMs({ passedTokens, settings }: Config): number {
   return passedTokens.size > 0 ? 0 : settings.SESSION_REFRESH_GRACE.ms
 }

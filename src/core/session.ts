@@ -31,7 +31,7 @@ export interface Session extends Principal {
   readonly renewal?: Renewal
 }
 
-/** Time at which a refresh is due, and end of the access token. */
+/** Time at which a refresh is due, and end of the token before which it must come. */
 export interface Renewal {
   readonly dueAt: EpochMs
   readonly endsAt: EpochMs

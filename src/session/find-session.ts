@@ -88,8 +88,8 @@ interface Read {
  */
 export function createSessionFinder(options: SessionFinderOptions): SessionFinder {
   const { store, codec, sessionCache, revocations, assertions, passedTokens, now } = options
-  const readsTokens = passedTokens.size > 0
-  const parts: readonly RecordPart[] = readsTokens ? ['identity', 'tokens'] : ['identity']
+  const areTokensPassed = passedTokens.size > 0
+  const parts: readonly RecordPart[] = areTokensPassed ? ['identity', 'tokens'] : ['identity']
   const pending = new Map<string, Read>()
 
   function isUsable(digest: string, session: Session): boolean {
@@ -99,7 +99,7 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
   function openAll({ digest, credential, realm }: PresentedSession, sealed: SealedRecords) {
     const key = { secret: credential.secret, realm }
     const session = codec.open(digest, 'identity', sealed.identity, key)
-    if (!session || !readsTokens) return session
+    if (!session || !areTokensPassed) return session
     const tokens = codec.open(digest, 'tokens', sealed.tokens, key)
     return tokens && withPassedTokens(session, tokens, passedTokens)
   }
@@ -167,7 +167,7 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
     },
 
     keep(presented, { records, session, tokens }, ticket) {
-      if (readsTokens) {
+      if (areTokensPassed) {
         const passing = withPassedTokens(session, tokens, passedTokens)
         sessionCache.keep(presented, records, passing, ticket)
       } else {

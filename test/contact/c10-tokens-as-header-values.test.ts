@@ -43,7 +43,9 @@ describe('C10: a token reaches an app as it is, or the request is denied', () =>
       const told = countEvents(party.vestibule, 'refused')
       const { status, headers } = await rawCheck(party.vestibule, cookie)
       expect(status).toBe(403)
-      expect(headers.filter(([name]) => /^x-auth|^x-forwarded|^authorization/i.test(name))).toEqual([])
+      expect(headers.filter(([name]) => /^x-auth|^x-forwarded|^authorization/i.test(name))).toEqual(
+        [],
+      )
       // Behind those of the rows before it may be one that is only counted.
       await expect.poll(() => countEvents(party.vestibule, 'refused')).toBe(told + 1)
       const line = lines().at(-1)
