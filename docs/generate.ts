@@ -7,7 +7,12 @@ import {
   settings,
 } from '../src/config/settings/settings.ts'
 import { fileKeyOf, namesOf } from '../src/config/sources/file-keys.ts'
-import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../src/core/identity-headers.ts'
+import {
+  ACCESS_TOKEN_HEADER,
+  claimsOf,
+  IDENTITY_HEADERS,
+  sentNames,
+} from '../src/core/identity-headers.ts'
 import { TRAEFIK_FILES } from './traefik-files.ts'
 
 /** Generated files by path; `--check` lists the outdated ones instead of writing them. */
@@ -104,8 +109,10 @@ function defaultOf(name: SettingName): string {
 }
 
 function headersPage(): string {
-  const names = [...IDENTITY_HEADERS.map(({ name }) => name), ACCESS_TOKEN_HEADER]
-  const rows = IDENTITY_HEADERS.map(({ name, claim }) => `| \`${name}\` | \`${claim}\` |`)
+  const names = sentNames(IDENTITY_HEADERS)
+  const rows = IDENTITY_HEADERS.map(
+    (header) => `| \`${header.name}\` | \`${claimsOf(header).join()}\` |`,
+  )
   return `# Headers that apps get
 
 ${NOTE}

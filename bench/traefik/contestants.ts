@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { loadConfig } from '../../src/config/load.ts'
-import { middlewareOptions } from '../../src/render/traefik.ts'
+import { checkOptions, stripOptions } from '../../src/render/middlewares.ts'
 import { createAuthority } from '../../stand-ins/certificates.ts'
 import { startProvider } from '../../stand-ins/provider/provider.ts'
 import { defaultSettings, testClient } from '../../test/support/vestibule.ts'
@@ -50,11 +50,12 @@ export async function startContestants(
   }
   const cookie = () => cookies
   const config = loadConfig({ ...defaultSettings, ...settings })
-  const check = middlewareOptions(config, '127.0.0.1', { server: {}, both: {} })
+  const check = checkOptions(config, '127.0.0.1', { server: {}, both: {} })
+  const rendered = { strip: stripOptions(config), check }
   const peer = hasPeer ? stack.use(await startOauth2Proxy(provider.issuer, redis.url)) : undefined
   const contestants = [
     { name: 'Traefik alone', middlewares: {}, cookie },
-    ...waysOf(ours, check).map((each) => ({ ...each, cookie })),
+    ...waysOf(ours, rendered).map((each) => ({ ...each, cookie })),
     ...(peer ? [oauth2ProxyContestant(peer)] : []),
   ]
   return { contestants, renew }
@@ -79,16 +80,26 @@ async function startVestibules(
   }
 }
 
+/** Middlewares as `vestibule render traefik` writes them. */
+interface RenderedMiddlewares {
+  readonly strip: ReturnType<typeof stripOptions>
+  readonly check: ReturnType<typeof checkOptions>
+}
+
 function waysOf(
   { authority, hybrid, redis, hybridTls, redisTls }: Vestibules,
-  check: ReturnType<typeof middlewareOptions>,
+  rendered: RenderedMiddlewares,
 ): readonly Omit<Contestant, 'cookie'>[] {
   const plain = ({ internalPort, pid }: VestibuleProcess) => ({
-    middlewares: vestibuleMiddlewares(check, `http://127.0.0.1:${internalPort}/auth`),
+    middlewares: vestibuleMiddlewares(rendered, `http://127.0.0.1:${internalPort}/auth`),
     pid,
   })
   const tls = ({ internalPort, pid }: VestibuleProcess) => ({
-    middlewares: vestibuleMiddlewares(check, `https://localhost:${internalPort}/auth`, authority),
+    middlewares: vestibuleMiddlewares(
+      rendered,
+      `https://localhost:${internalPort}/auth`,
+      authority,
+    ),
     pid,
   })
   return [
@@ -100,9 +111,9 @@ function waysOf(
   ]
 }
 
-/** Returns the middlewares as `vestibule render traefik` writes them. */
+/** Returns the middlewares with the address and authority of one of the services. */
 function vestibuleMiddlewares(
-  { strip, check }: ReturnType<typeof middlewareOptions>,
+  { strip, check }: RenderedMiddlewares,
   address: string,
   authority?: string,
 ): Middlewares {

@@ -1,10 +1,13 @@
 import { parseArgs } from 'node:util'
-import type { Environment } from '../config/config.ts'
+import type { Config, Environment } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
-import { kubernetesManifests } from '../render/kubernetes.ts'
-import { traefikFile } from '../render/traefik.ts'
+import { kubernetesManifests, kubernetesPolicies } from '../render/kubernetes.ts'
+import { faultOfPolicy } from '../render/policy-names.ts'
+import { traefikFile, traefikPolicies } from '../render/traefik.ts'
 
-const USAGE = `usage: vestibule render traefik [--kubernetes] [--host NAME] [--tls PLACE]
+const USAGE = `usage: vestibule render traefik [--policy NAME]... [--kubernetes] [--host NAME] [--tls PLACE]
+  --policy NAME only the middlewares that demand a policy of the settings file, vestibule-NAME and
+                the chain protected-NAME, which go beside the output without this option
   --kubernetes  Middleware and IngressRoute objects instead of a file for the file provider
   --host NAME   what Traefik calls Vestibule (vestibule; with --kubernetes the Service of
                 that name in the namespace vestibule)
@@ -22,22 +25,47 @@ export async function render(environment: Environment, ...args: string[]): Promi
     return 2
   }
   const config = loadConfig(environment)
-  if (options.isKubernetes) {
-    // The final dot keeps the resolver from trying the search domains of the pod.
-    const host = options.host ?? 'vestibule.vestibule.svc.cluster.local.'
-    const { middlewares, signIn } = kubernetesManifests(config, host, options.tls)
-    process.stdout.write(`${middlewares}---\n${signIn}`)
-  } else {
-    process.stdout.write(traefikFile(config, options.host ?? 'vestibule', options.tls))
+  const known = [...config.rules.policies.keys()]
+  const faults = options.policies.flatMap(
+    (policy) => faultOfPolicy(policy, known, options.isKubernetes) ?? [],
+  )
+  if (faults.length > 0) {
+    process.stderr.write(faults.map((fault) => `vestibule: ${fault}\n`).join(''))
+    return 1
   }
+  process.stdout.write(options.isKubernetes ? objects(config, options) : file(config, options))
   return 0
 }
 
-function parseOptions(args: string[]) {
+interface RenderOptions {
+  /** Policies to print middlewares for, each once; without any, everything else is printed. */
+  readonly policies: readonly string[]
+  readonly isKubernetes: boolean
+  readonly host: string | undefined
+  readonly tls: string | undefined
+}
+
+function file(config: Config, { policies, host = 'vestibule', tls }: RenderOptions): string {
+  return policies.length > 0
+    ? traefikPolicies(config, policies, host, tls)
+    : traefikFile(config, host, tls)
+}
+
+function objects(config: Config, { policies, host = SERVICE, tls }: RenderOptions): string {
+  if (policies.length > 0) return kubernetesPolicies(config, policies, host, tls)
+  const { middlewares, signIn } = kubernetesManifests(config, host, tls)
+  return `${middlewares}---\n${signIn}`
+}
+
+/** The final dot keeps the resolver from trying the search domains of the pod. */
+const SERVICE = 'vestibule.vestibule.svc.cluster.local.'
+
+function parseOptions(args: string[]): RenderOptions | undefined {
   try {
     const { values, positionals } = parseArgs({
       args,
       options: {
+        policy: { type: 'string', multiple: true, default: [] },
         kubernetes: { type: 'boolean', default: false },
         host: { type: 'string' },
         tls: { type: 'string' },
@@ -45,9 +73,10 @@ function parseOptions(args: string[]) {
       allowPositionals: true,
     })
     if (positionals.join(' ') !== 'traefik') return undefined
-    const { kubernetes: isKubernetes, host, tls } = values
+    const { policy, kubernetes: isKubernetes, host, tls } = values
     // An empty one is a variable of a script that is not set.
-    return host === '' || tls === '' ? undefined : { isKubernetes, host, tls }
+    if (host === '' || tls === '' || policy.includes('')) return undefined
+    return { policies: [...new Set(policy)], isKubernetes, host, tls }
   } catch {
     return undefined
   }

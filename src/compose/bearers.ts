@@ -59,7 +59,7 @@ export function composeBearers(options: ComposeBearersOptions): Bearers {
       denied: deniedTokens,
       clientId: settings.OIDC_CLIENT_ID,
       identity: oidc.identity,
-      withAccessToken: config.isPassingTokens,
+      withAccessToken: config.passedTokens.has('access-token'),
       now,
     }),
     verifyProof: createProofVerifier(now),

@@ -5,7 +5,7 @@ import type { Config } from '../config/config.ts'
 import { createExplain } from '../core/access/explain.ts'
 import type { Rules } from '../core/access/rule-set.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
-import { ACCESS_TOKEN_HEADER } from '../core/identity-headers.ts'
+import { guardedNames } from '../core/identity-headers.ts'
 import { createCertificateDemand, type RequireCertificate } from '../http/client-certificates.ts'
 import { createRefusals } from '../http/error-answer.ts'
 import type { NodeEnv } from '../http/request.ts'
@@ -120,7 +120,6 @@ function composeCheck(options: InternalRoutesOptions, requireCertificate: Requir
   const findBehind = createFindBehind({ sessions, realmOf, storeTimeoutMs })
   const clientAddress = (raw: IncomingMessage) => proxies.clientAddress(raw)
   countReports(rules, metrics)
-  const guardedNames = [...identityHeaders.map(({ name }) => name), ACCESS_TOKEN_HEADER]
   return createCheck({
     cookies,
     proxies,
@@ -150,13 +149,12 @@ function composeCheck(options: InternalRoutesOptions, requireCertificate: Requir
       onReplay: (kind) => metrics.replayRefused(kind),
     }),
     basePath: settings.BASE_PATH,
-    guardedNames: settings.ALIAS_HEADERS === 'reject' ? guardedNames : [],
+    guardedNames: settings.ALIAS_HEADERS === 'reject' ? guardedNames(identityHeaders) : [],
     allow: createAllow({
       now,
       headers: identityHeaders,
       headersMaxBytes: settings.IDENTITY_HEADERS_MAX_BYTES,
-      passesAccessToken: settings.PASS_ACCESS_TOKEN,
-      passesAuthorization: settings.PASS_AUTHORIZATION,
+      authorization: settings.PASS_AUTHORIZATION,
     }),
     denials: createDenials({ addresses, cookies, returnTo, writePage }),
     refusalLog: createRefusalLog({ cookies, findBehind, clientAddress, log }),

@@ -37,6 +37,7 @@ export function composeRefresher(options: ComposeRefresherOptions): SessionRefre
     codec,
     sessionCache: cache,
     identity: oidc.identity,
+    passedTokens: config.passedTokens,
     patienceMs: refreshPatienceMs(config),
     refreshTokens: oidc.refreshTokens,
     revokeTokens: (tokens) => oidc.signIn.revoke(tokens),
@@ -57,9 +58,9 @@ export function composeRefresher(options: ComposeRefresherOptions): SessionRefre
   })
 }
 
-/** Returns the time after an access token's end without a refresh: none where apps need a valid one. */
-export function refreshPatienceMs({ isPassingTokens, settings }: Config): number {
-  return isPassingTokens ? 0 : settings.SESSION_REFRESH_GRACE.ms
+/** Returns the time after a token's end without a refresh: none where apps need a valid one. */
+export function refreshPatienceMs({ passedTokens, settings }: Config): number {
+  return passedTokens.size > 0 ? 0 : settings.SESSION_REFRESH_GRACE.ms
 }
 
 /** Counts every result. Logs the first failure in a row, the recovery, and each session that ends. */

@@ -1,5 +1,6 @@
 import type { Config } from '../config/config.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
+import { templateBytes } from '../core/identity-headers.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
 import type { Streams } from '../events/streams.ts'
 import { keepFlushing } from '../session/keep-flushing.ts'
@@ -47,6 +48,7 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
     servedMs: mode === 'hybrid' ? settings.REDIS_HYBRID_L1_TTL.ms : MEMORY_SERVED_MS,
     keptMs: outageGraceMs,
     canRecall: mode !== 'redis',
+    composedBytes: (identity) => templateBytes(identity, config.identityHeaders),
     subscription: () => state.backplane.subscription,
     onLookUp: (result) => metrics.sessionCacheLookUp(result),
   })
@@ -63,7 +65,7 @@ export function composeSessions(options: ComposeSessionsOptions): ComposedSessio
     codec,
     sessionCache: cache,
     assertions: outageAssertions,
-    withAccessToken: config.isPassingTokens,
+    passedTokens: config.passedTokens,
     canShareReads: mode === 'hybrid',
     maxAgeMs: settings.SESSION_MAX_AGE.ms,
     perUser: settings.SESSIONS_PER_USER,

@@ -3,6 +3,7 @@ import type { RuleSet } from '../core/access/rule-set.ts'
 import type { ClientCredentials } from '../core/client-credentials.ts'
 import type { IdentityHeader } from '../core/identity-headers.ts'
 import type { Proxies } from '../core/proxies.ts'
+import type { TokenKind } from '../core/session.ts'
 import type { HostPattern, Site } from '../core/site.ts'
 import type { AuthorizationParam } from './authorization-params.ts'
 import type { InternalTlsFiles } from './internal-tls.ts'
@@ -31,8 +32,8 @@ export interface CommonConfig {
   readonly proxies?: Proxies
   /** Parameters that each authorization request carries besides those of the protocol. */
   readonly authorizationParams: readonly AuthorizationParam[]
-  /** True when apps receive the access token, in whichever header. */
-  readonly isPassingTokens: boolean
+  /** Tokens of the provider that apps receive, in whichever header. */
+  readonly passedTokens: ReadonlySet<TokenKind>
   /** Networks of `TRUSTED_PROXIES`, whose forwarded headers are believed. */
   readonly trustedNetworks: BlockList
   /** Files of the internal listener's TLS; absent where it speaks plain HTTP. */

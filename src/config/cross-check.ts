@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { BlockList } from 'node:net'
-import { IDENTITY_HEADERS, type IdentityHeader } from '../core/identity-headers.ts'
+import type { TokenKind } from '../core/session.ts'
 import { attempt } from './attempt.ts'
 import { readAuthorizationParams } from './authorization-params.ts'
 import { readClientCredentials } from './client-credentials.ts'
@@ -9,6 +9,7 @@ import type { CommonConfig } from './config.ts'
 import { checkCookies } from './cookie-domain.ts'
 import { parseKeys } from './encryption-keys.ts'
 import { parseHosts, parsePublicUrl } from './hosts.ts'
+import { readIdentityHeaders } from './identity-headers.ts'
 import { checkInternalTls } from './internal-tls.ts'
 import { checkInternalUrl, checkIssuerUrl } from './issuer-url.ts'
 import { NETWORK_REMEDY, parseNetworks } from './networks.ts'
@@ -48,16 +49,22 @@ export function crossCheck(
     settings,
     hosts,
     rules: compileRules(forRules, rulesFile, problems),
-    identityHeaders: [...IDENTITY_HEADERS, ...furtherHeaders(settings, problems)],
+    identityHeaders: readIdentityHeaders(settings, problems),
     clientCredentials: readClientCredentials(settings, problems),
     authorizationParams: readAuthorizationParams(settings, problems),
     trustedNetworks: trustedNetworks ?? new BlockList(),
-    isPassingTokens: settings.PASS_ACCESS_TOKEN || settings.PASS_AUTHORIZATION,
+    passedTokens: passedTokens(settings),
     ...(publicSite && { publicSite }),
     ...(proxies && { proxies }),
     ...(internalTls && { internalTls }),
     ...(keys && { keys }),
   }
+}
+
+function passedTokens(settings: Settings): ReadonlySet<TokenKind> {
+  const { PASS_ACCESS_TOKEN, PASS_AUTHORIZATION } = settings
+  const kinds = [PASS_ACCESS_TOKEN && 'access-token', PASS_AUTHORIZATION] as const
+  return new Set(kinds.filter((kind) => kind !== false))
 }
 
 function readKeys({ SESSION_ENCRYPTION_KEY: keys }: Settings, problems: string[]) {
@@ -87,19 +94,3 @@ function checkTokens({ ADMIN_TOKEN, BROADCAST_TOKEN }: Settings, problems: strin
 }
 
 const KEY_REMEDY = 'make one with: openssl rand -base64 32'
-
-/** Header names to which a proxy or the check itself gives a meaning. */
-const RESERVED =
-  /^(?:cookie|set-cookie|authorization|host|connection|content-.*|transfer-encoding|upgrade|te|trailer|location|cache-control|forwarded|x-forwarded-.*|x-real-ip|x-auth-request-.*)$/i
-
-function furtherHeaders(settings: Settings, problems: string[]): IdentityHeader[] {
-  return settings.IDENTITY_HEADERS.flatMap((entry) => {
-    const match = /^([A-Za-z0-9-]{1,64})=([\x21-\x7e]+)$/.exec(entry)
-    const [, name, claim] = match ?? []
-    if (name !== undefined && claim !== undefined && !RESERVED.test(name)) return [{ name, claim }]
-    problems.push(
-      `IDENTITY_HEADERS: ${entry} is not of the form Remote-User=sub with a header name that is free to use`,
-    )
-    return []
-  })
-}

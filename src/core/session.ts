@@ -4,11 +4,21 @@ import type { Identity } from './identity.ts'
 /** Authenticated user or program that identity headers describe. */
 export interface Principal {
   readonly identity: Identity
-  /** Access token, where apps receive it. */
-  readonly accessToken?: { readonly value: string; readonly expiresAt?: EpochMs }
+  /** Tokens of the provider, where apps receive them; a program has no ID token. */
+  readonly accessToken?: PassedToken
+  readonly idToken?: PassedToken
 }
 
-/** Signed-in user, as opened from the sealed record; the store keeps the access token separately. */
+/** Tokens that apps may be given, by the words of `PASS_AUTHORIZATION`. */
+export type TokenKind = 'access-token' | 'id-token'
+
+/** Token as it is given to apps until it expires; without an expiry, always. */
+export interface PassedToken {
+  readonly value: string
+  readonly expiresAt?: EpochMs
+}
+
+/** Signed-in user, as opened from the sealed record; the store keeps the tokens separately. */
 export interface Session extends Principal {
   readonly createdAt: EpochMs
   /** Absolute end of the session. */
@@ -21,7 +31,7 @@ export interface Session extends Principal {
   readonly renewal?: Renewal
 }
 
-/** Time at which a refresh is due, and end of the access token. */
+/** Time at which a refresh is due, and end of the token before which it must come. */
 export interface Renewal {
   readonly dueAt: EpochMs
   readonly endsAt: EpochMs

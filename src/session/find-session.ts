@@ -1,9 +1,10 @@
 import type { EpochMs } from '../core/epoch-ms.ts'
-import type { Session, SessionCredential } from '../core/session.ts'
+import type { Session, SessionCredential, TokenKind } from '../core/session.ts'
 import { isAlive } from '../core/session.ts'
 import { OutageError } from '../errors.ts'
 import type { RecordPart, SealedRecords, Store } from '../store/store.ts'
 import type { OutageAssertions } from './outage-assertion.ts'
+import { withPassedTokens } from './passed-tokens.ts'
 import { type SessionCodec, sessionDigest, type Tokens } from './records.ts'
 import type { Revocations } from './revocations.ts'
 import type { CachedSession, FillTicket, PresentedSession, SessionCache } from './session-cache.ts'
@@ -67,8 +68,8 @@ export interface SessionFinderOptions {
   readonly sessionCache: SessionCache
   readonly revocations: Revocations
   readonly assertions: OutageAssertions
-  /** Whether checks hand out access tokens, which are then read together with the identity. */
-  readonly withAccessToken: boolean
+  /** Tokens that checks hand out; where there are any, tokens are read together with the identity. */
+  readonly passedTokens: ReadonlySet<TokenKind>
   /** Whether concurrent cache misses of one session share a read (single flight). */
   readonly canShareReads: boolean
   readonly now: () => EpochMs
@@ -86,10 +87,9 @@ interface Read {
  * assertion.
  */
 export function createSessionFinder(options: SessionFinderOptions): SessionFinder {
-  const { store, codec, sessionCache, revocations, assertions, now } = options
-  const parts: readonly RecordPart[] = options.withAccessToken
-    ? ['identity', 'tokens']
-    : ['identity']
+  const { store, codec, sessionCache, revocations, assertions, passedTokens, now } = options
+  const areTokensPassed = passedTokens.size > 0
+  const parts: readonly RecordPart[] = areTokensPassed ? ['identity', 'tokens'] : ['identity']
   const pending = new Map<string, Read>()
 
   function isUsable(digest: string, session: Session): boolean {
@@ -99,9 +99,9 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
   function openAll({ digest, credential, realm }: PresentedSession, sealed: SealedRecords) {
     const key = { secret: credential.secret, realm }
     const session = codec.open(digest, 'identity', sealed.identity, key)
-    if (!session || !options.withAccessToken) return session
+    if (!session || !areTokensPassed) return session
     const tokens = codec.open(digest, 'tokens', sealed.tokens, key)
-    return tokens && withAccessToken(session, tokens)
+    return tokens && withPassedTokens(session, tokens, passedTokens)
   }
 
   function read(digest: string, timeoutMs: number | undefined): Read {
@@ -167,8 +167,9 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
     },
 
     keep(presented, { records, session, tokens }, ticket) {
-      if (options.withAccessToken) {
-        sessionCache.keep(presented, records, withAccessToken(session, tokens), ticket)
+      if (areTokensPassed) {
+        const passing = withPassedTokens(session, tokens, passedTokens)
+        sessionCache.keep(presented, records, passing, ticket)
       } else {
         sessionCache.keep(presented, { identity: records.identity }, session, ticket)
       }
@@ -191,9 +192,4 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
       }
     },
   }
-}
-
-function withAccessToken(session: Session, { accessToken, accessTokenExpiresAt }: Tokens): Session {
-  const expiry = accessTokenExpiresAt === undefined ? {} : { expiresAt: accessTokenExpiresAt }
-  return { ...session, accessToken: { value: accessToken, ...expiry } }
 }

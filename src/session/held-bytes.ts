@@ -15,14 +15,17 @@ export function heldBytes(session: Session, sealedBytes: number): number {
   return ENTRY_BYTES + valueBytes(session) + answerBytes(session) + textBytes(sealedBytes)
 }
 
-/** Headers share the session's texts of ASCII characters; several members of a list are joined to a new text. */
-function answerBytes({ identity }: Principal): number {
+/**
+ * Headers share the session's texts of ASCII characters; several members of a list are joined to a new text, and a token in
+ * `Authorization` is copied behind its scheme.
+ */
+function answerBytes({ identity, accessToken, idToken }: Principal): number {
   const lists = [identity.groups, ...Object.values(identity.claims)]
-  return lists.reduce<number>(
-    (sum, each) =>
-      typeof each === 'string' || each.length < 2 ? sum : sum + textBytes(each.join().length),
-    0,
+  const joined = lists.flatMap((each) =>
+    typeof each === 'string' || each.length < 2 ? [] : each.join().length,
   )
+  const tokens = [accessToken, idToken].flatMap((each) => each?.value.length ?? [])
+  return [...joined, ...tokens].reduce((sum, length) => sum + textBytes(length), 0)
 }
 
 function valueBytes(value: unknown): number {

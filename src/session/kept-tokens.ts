@@ -32,9 +32,17 @@ function endOf(seconds: number, nowMs: EpochMs): EpochMs {
   return Math.min(nowMs + seconds * 1000, Number.MAX_SAFE_INTEGER)
 }
 
-/** Returns `undefined` without a refresh token or without an expiry of the access token. */
-export function renewalOf(tokens: Tokens, nowMs: EpochMs): Renewal | undefined {
-  const { refreshToken, accessTokenExpiresAt: endsAt } = tokens
-  if (refreshToken === undefined || endsAt === undefined) return undefined
+/**
+ * Returns `undefined` without a refresh token or without an expiry. `idTokenEndsAt` is the end of a new ID token that apps
+ * are given; one that has ended does not count, because another refresh would bring no better one.
+ */
+export function renewalOf(
+  { refreshToken, accessTokenExpiresAt }: Tokens,
+  nowMs: EpochMs,
+  idTokenEndsAt: EpochMs = 0,
+): Renewal | undefined {
+  const ends = [accessTokenExpiresAt, idTokenEndsAt > nowMs ? idTokenEndsAt : undefined]
+  const endsAt = Math.min(...ends.filter((each) => each !== undefined))
+  if (refreshToken === undefined || endsAt === Number.POSITIVE_INFINITY) return undefined
   return { dueAt: nowMs + Math.round((endsAt - nowMs) * DUE_AFTER), endsAt }
 }

@@ -33,7 +33,7 @@ export interface SessionMetadata {
 const time = z.number()
 const optionalText = z.exactOptional(z.string())
 
-/** Schema of a session without its access token, which is in the tokens record. */
+/** Schema of a session without its tokens, which are in a record of their own. */
 export const sessionRecord: z.ZodType<Session> = z.object({
   identity: z.object({
     issuer: z.string().min(1),

@@ -1,4 +1,5 @@
 import { LRUCache } from 'lru-cache'
+import type { Identity } from '../core/identity.ts'
 import type { Session, SessionCredential } from '../core/session.ts'
 import type { SealedRecords } from '../store/store.ts'
 import { heldBytes } from './held-bytes.ts'
@@ -87,6 +88,8 @@ export interface SessionCacheOptions {
   /** Age up to which an entry stands in during a store outage. */
   readonly keptMs: number
   readonly canRecall: boolean
+  /** Returns the bytes of what checks make of an identity beside its own texts. */
+  readonly composedBytes: (identity: Identity) => number
   /** Returns the subscription in which every message of a change arrives; `undefined` while messages may be missed. */
   readonly subscription: () => number | undefined
   readonly onLookUp: (result: LookUp) => void
@@ -96,7 +99,7 @@ export type LookUp = 'hit' | 'miss' | 'bypassed'
 
 /** Evicts the least recently used entry when a bound is reached. */
 export function createSessionCache(options: SessionCacheOptions): SessionCache {
-  const { servedMs, keptMs, subscription, onLookUp } = options
+  const { servedMs, keptMs, composedBytes, subscription, onLookUp } = options
   const byDigest = new Map<string, string>()
   const cache = new LRUCache<string, CacheEntry>({
     max: options.maxEntries,
@@ -161,6 +164,7 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
       const sealed = pack(records)
       const realm = sharedRealm(presented.realm)
       const [id, secret] = [unsliced(credential.id), unsliced(credential.secret)]
+      const size = heldBytes(session, sealed.text.length) + composedBytes(session.identity)
       const entry = {
         session,
         digest,
@@ -170,7 +174,7 @@ export function createSessionCache(options: SessionCacheOptions): SessionCache {
         confirmedAtMs,
         subscription: ticket.subscription,
       }
-      cache.set(id, entry, { size: heldBytes(session, sealed.text.length) })
+      cache.set(id, entry, { size })
       if (cache.has(id)) byDigest.set(digest, id)
       return entry
     },

@@ -2,7 +2,12 @@ import { randomBytes } from 'node:crypto'
 import type { EndReason } from '../core/end-reason.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import type { Identity } from '../core/identity.ts'
-import { formatSessionCookie, type Session, type SessionCredential } from '../core/session.ts'
+import {
+  formatSessionCookie,
+  type Session,
+  type SessionCredential,
+  type TokenKind,
+} from '../core/session.ts'
 import { AuthError, OutageError } from '../errors.ts'
 import type { Generations } from '../store/generations.ts'
 import type { SessionsByOwner } from '../store/sessions-by-owner.ts'
@@ -15,6 +20,7 @@ import { renewalOf } from './kept-tokens.ts'
 import { createListSessions, type ListSessions } from './list-sessions.ts'
 import type { OutageAssertions } from './outage-assertion.ts'
 import { createOwnSessions, type OwnSessions } from './own-sessions.ts'
+import { endOfIdToken } from './passed-tokens.ts'
 import { type SessionCodec, type SessionMetadata, sessionDigest, type Tokens } from './records.ts'
 import type { SessionCache } from './session-cache.ts'
 import { createSessionLimit } from './session-limit.ts'
@@ -51,8 +57,8 @@ export interface SessionsOptions {
   readonly codec: SessionCodec
   readonly sessionCache: SessionCache
   readonly assertions: OutageAssertions
-  /** Whether checks hand out access tokens, which are then read together with the identity. */
-  readonly withAccessToken: boolean
+  /** Tokens that checks hand out, which are then read together with the identity. */
+  readonly passedTokens: ReadonlySet<TokenKind>
   /** Whether concurrent cache misses of one session share a read of the store. */
   readonly canShareReads: boolean
   readonly maxAgeMs: number
@@ -86,10 +92,14 @@ export function createSessions(options: SessionsOptions): Sessions {
   })
   const finder = createSessionFinder({ ...options, revocations, onUse: createExtendIdle(options) })
 
+  function endOfPassed(idToken: string): EpochMs | undefined {
+    return options.passedTokens.has('id-token') ? endOfIdToken(idToken) : undefined
+  }
+
   function makeSession({ identity, tokens, metadata }: NewSession): Session {
     const createdAt = now()
     const { providerSession } = metadata.owners
-    const renewal = renewalOf(tokens, createdAt)
+    const renewal = renewalOf(tokens, createdAt, endOfPassed(tokens.idToken))
     return {
       identity,
       createdAt,

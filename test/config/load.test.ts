@@ -76,17 +76,6 @@ test('a public address is an origin, written plainly', () => {
   expect(loadConfig({ ...base, ...own }).publicSite?.host).toBe('app.example.com')
 })
 
-test('further headers come after the fixed ones', () => {
-  const { identityHeaders } = loadConfig({
-    ...base,
-    IDENTITY_HEADERS: 'Remote-User=sub,X-Roles=realm_access.roles',
-  })
-  expect(identityHeaders.slice(5)).toEqual([
-    { name: 'Remote-User', claim: 'sub' },
-    { name: 'X-Roles', claim: 'realm_access.roles' },
-  ])
-})
-
 test('the landing pages of a sign-out are a list of whole addresses', () => {
   const uris = ['https://www.example.com/bye?a=b', 'http://localhost:3000/']
   const { settings } = loadConfig({ ...base, POST_LOGOUT_REDIRECT_URIS: uris.join(', ') })

@@ -12,6 +12,7 @@ describe('C10: a token reaches an app as it is, or the request is denied', () =>
   const party = useParty({
     PASS_ACCESS_TOKEN: 'true',
     PASS_AUTHORIZATION: 'true',
+    IDENTITY_HEADERS: 'X-Forwarded-Access-Token=access_token',
     OIDC_USERINFO: 'never',
   })
 
@@ -42,7 +43,9 @@ describe('C10: a token reaches an app as it is, or the request is denied', () =>
       const told = countEvents(party.vestibule, 'refused')
       const { status, headers } = await rawCheck(party.vestibule, cookie)
       expect(status).toBe(403)
-      expect(headers.filter(([name]) => /^x-auth|^authorization/i.test(name))).toEqual([])
+      expect(headers.filter(([name]) => /^x-auth|^x-forwarded|^authorization/i.test(name))).toEqual(
+        [],
+      )
       // Behind those of the rows before it may be one that is only counted.
       await expect.poll(() => countEvents(party.vestibule, 'refused')).toBe(told + 1)
       const line = lines().at(-1)
@@ -65,7 +68,8 @@ describe('C10: a token reaches an app as it is, or the request is denied', () =>
     async (token) => {
       const answer = await rawCheck(party.vestibule, await signIn(token))
       expect(answer.status).toBe(200)
-      expect(rawValues(answer, 'X-Auth-Request-Access-Token')).toEqual([token])
+      for (const name of ['X-Auth-Request-Access-Token', 'X-Forwarded-Access-Token'])
+        expect(rawValues(answer, name)).toEqual([token])
       expect(rawValues(answer, 'Authorization')).toEqual([`Bearer ${token}`])
     },
   )

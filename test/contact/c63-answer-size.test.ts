@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
-import { middlewareOptions } from '../../src/render/traefik.ts'
+import { checkOptions } from '../../src/render/middlewares.ts'
 import { APP, startRelyingParty } from '../support/relying-party.ts'
 import { writeRules } from '../support/rules-file.ts'
 import { cookieHeader, SESSION_COOKIE } from '../support/sign-in-steps.ts'
@@ -31,10 +31,8 @@ describe('C63: Traefik allocates the size of the largest answer for each check',
     const answer = await party.check({ uri }, { ...headersFor(cookieHeader(browser) ?? '') })
     const bytes = Buffer.byteLength(answer.body)
     expect([answer.status, bytes > 8 * 1024]).toEqual([status, true])
-    const { check } = middlewareOptions(loadConfig(defaultSettings), 'vestibule', {
-      server: {},
-      both: {},
-    })
-    expect(bytes).toBeLessThan(check.forwardAuth.maxResponseBodySize)
+    const tls = { server: {}, both: {} }
+    const { forwardAuth } = checkOptions(loadConfig(defaultSettings), 'vestibule', tls)
+    expect(bytes).toBeLessThan(forwardAuth.maxResponseBodySize)
   })
 })

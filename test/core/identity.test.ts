@@ -14,8 +14,9 @@ import {
   renewIdentity,
   toIdentity,
 } from '../../src/core/read-identity.ts'
+import { claimHeader } from '../support/claim-header.ts'
 import { holds } from '../support/holds.ts'
-import { rows, words } from '../support/words.ts'
+import { rows } from '../support/words.ts'
 
 const nobody = { iss: 'https://id.example.com', sub: 'u1' }
 const EMAIL = 'alice@example.com'
@@ -35,7 +36,7 @@ const options = {
 }
 const trusting = { ...options, trustEmail: true }
 function withHeaders(...headers: readonly (readonly [string, string])[]): IdentityOptions {
-  const further = headers.map(([name, claim]) => ({ name, claim }))
+  const further = headers.map((header) => claimHeader(...header))
   return { ...options, claims: claimsNamedBy(further, []) }
 }
 
@@ -120,7 +121,7 @@ describe('from claims to an identity', () => {
       expect(stored).toEqual(identity)
       const sent = [
         ...IDENTITY_HEADERS,
-        ...all.claims.map((claim) => ({ name: `X-${claim}`, claim })),
+        ...all.claims.map((claim) => claimHeader(`X-${claim}`, claim)),
       ]
       const headers = identityHeaders(stored, sent, 1e9)
       expect(Object.keys(headers)).toEqual(sent.map(({ name }) => name))
@@ -214,45 +215,6 @@ describe('asking UserInfo', () => {
     ['the address is elsewhere', claims, { ...options, emailClaim: 'upn' }, true],
     ['it is there and trusted', { ...claims, upn: 'x' }, { ...trusting, emailClaim: 'upn' }, false],
   ])('%s', ([, given, asked, expected]) => expect(lacksClaims(given, asked)).toBe(expected))
-})
-
-describe('identity headers', () => {
-  const identity = toIdentity(claims, options)
-
-  const headersOf = (known: Identity | undefined, headers = IDENTITY_HEADERS, maxBytes = 8192) =>
-    identityHeaders(known, headers, maxBytes)
-  const empty = {
-    'X-Auth-Request-User': '',
-    'X-Auth-Request-Email': '',
-    'X-Auth-Request-Preferred-Username': '',
-    'X-Auth-Request-Name': '',
-    'X-Auth-Request-Groups': '',
-  }
-
-  test('nobody: each header is there and empty', () => {
-    expect(headersOf(undefined)).toEqual(empty)
-    expect(Object.keys(headersOf(undefined))).toEqual(IDENTITY_HEADERS.map(({ name }) => name))
-  })
-
-  test('somebody of whom only the subject is known has the same headers', () => {
-    const known = toIdentity(nobody, options)
-    expect(headersOf(known)).toEqual({ ...empty, 'X-Auth-Request-User': 'u1' })
-  })
-
-  test('a header whose claim an older session does not have is empty', () => {
-    const later = words`dept constructor toString __proto__`.map((claim) => ({
-      name: `X-${claim}`,
-      claim,
-    }))
-    expect(new Set(Object.values(headersOf(identity, later)))).toEqual(new Set(['']))
-  })
-
-  test('the limit counts the bytes of names and values on the wire', () => {
-    const headers = [{ name: 'X-N', claim: 'name' }]
-    const named = { ...identity, name: 'é' }
-    expect(headersOf(named, headers, 5)['X-N']).toBe('\u00c3\u00a9')
-    expect(() => headersOf(named, headers, 4)).toThrow('take 5 bytes')
-  })
 })
 
 test.for([

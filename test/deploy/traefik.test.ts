@@ -56,6 +56,8 @@ describe('render traefik', () => {
     ['traefik', '--tls'],
     ['traefik', '--tls='],
     ['traefik', '--host='],
+    ['traefik', '--policy'],
+    ['traefik', '--policy='],
   ]
   test.for(misused)('prints its usage: %j', async (args) => {
     const { code, output } = await command(args, settings)
@@ -78,7 +80,7 @@ describe('render traefik', () => {
     )
   })
 
-  test.for(['false', 'true', 'access-token'])(
+  test.for(['false', 'true', 'access-token', 'id-token'])(
     'takes Authorization with PASS_AUTHORIZATION: %s',
     (value) => {
       const { middlewares } = renderedFor({ PASS_AUTHORIZATION: value }).http

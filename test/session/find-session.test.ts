@@ -287,7 +287,10 @@ describe('while the store cannot be asked', () => {
     })
 
     test('the access token is in memory and not in what the browser carries', async () => {
-      const { find } = await startFailing(undefined, { isInMemory, withAccessToken: true })
+      const { find } = await startFailing(undefined, {
+        isInMemory,
+        passedTokens: new Set(['access-token']),
+      })
       const expected = isInMemory ? given.newSession.tokens.accessToken : undefined
       const standIn = await find()
       expect(standIn).toBeDefined()

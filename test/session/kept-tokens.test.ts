@@ -70,6 +70,19 @@ describe('when tokens are to be refreshed', () => {
     expect(endsAt).toBe(before.accessTokenExpiresAt)
   })
 
+  test.for<[string, number | undefined, number | undefined, number]>([
+    ['an ID token that ends first', 60_000, 20_000, 20_000],
+    ['an access token that ends first', 60_000, 80_000, 60_000],
+    ['an ID token alone', undefined, 20_000, 20_000],
+    ['an ID token that has ended', 60_000, 0, 60_000],
+  ])('before the end of %s', ([, accessMs, idMs = 0, lifeMs]) => {
+    const { accessTokenExpiresAt: _, ...endless } = before
+    const tokens =
+      accessMs === undefined ? endless : { ...endless, accessTokenExpiresAt: NOW_MS + accessMs }
+    const expected = { dueAt: NOW_MS + (lifeMs * 3) / 4, endsAt: NOW_MS + lifeMs }
+    expect(renewalOf(tokens, NOW_MS, NOW_MS + idMs)).toEqual(expected)
+  })
+
   test.for<[string, Tokens]>([
     ['nothing to refresh with', { idToken: 'i', accessToken: 'a', accessTokenExpiresAt: NOW_MS }],
     ['no end to refresh before', { idToken: 'i', accessToken: 'a', refreshToken: 'r' }],
@@ -77,4 +90,7 @@ describe('when tokens are to be refreshed', () => {
   ])('never, where there is %s', ([, tokens]) => {
     expect(renewalOf(tokens, NOW_MS)).toBeUndefined()
   })
+
+  test('never, where nothing can refresh an ID token', () =>
+    expect(renewalOf({ idToken: 'i', accessToken: 'a' }, NOW_MS, NOW_MS + 1)).toBeUndefined())
 })

@@ -45,6 +45,7 @@ const start = (changes: Partial<SessionCacheOptions> = {}) => {
     servedMs: 60_000,
     keptMs: 60_000,
     canRecall: true,
+    composedBytes: () => 0,
     subscription: () => subscription,
     onLookUp: (result) => void lookUps.push(result),
     ...changes,
@@ -160,14 +161,17 @@ describe('opened sessions', () => {
   })
 
   test('the bytes are bounded, by large sessions sooner than by small ones', () => {
-    const countKept = (kept: Session) => {
-      const { sessionCache, keep } = start({ maxBytes: 20_000 })
+    const countKept = (kept: Session, composed = 0) => {
+      const { sessionCache, keep } = start({ maxBytes: 20_000, composedBytes: () => composed })
       for (let index = 0; index < 90; index++) keep(`d${index}`, kept)
       return sessionCache.size
     }
     expect(countKept(session)).toBeGreaterThan(15)
     expect(countKept(session)).toBeLessThan(50)
     expect(countKept(sessionOf('u'.repeat(4000)))).toBe(3)
+    expect(countKept(session, 4000)).toBe(3)
+    // Once as the session has it, and once as a header has it.
+    expect(countKept({ ...session, idToken: { value: 'i'.repeat(2000) } })).toBe(3)
   })
 
   test('a session larger than all the room is not kept and pushes nobody out', () => {

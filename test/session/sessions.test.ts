@@ -22,6 +22,7 @@ import {
 
 const ELSEWHERE = 'wiki.example.com'
 const STRANGER = { id: 'i'.repeat(43), secret: 's'.repeat(43) }
+const PASSING: StartedSessionsOptions = { passedTokens: new Set(['access-token']) }
 const LIFE = { createdAt: STARTED_AT, expiresAt: STARTED_AT + DAY_MS }
 
 async function startOpen(
@@ -91,12 +92,12 @@ describe('a session', () => {
     expect((await find())?.session).toEqual(recalled?.session)
   })
 
-  test.for([true, false])('is cached as stored, with tokens: %s', async (withAccessToken) => {
-    const { sessionCache, find, recall } = await startOpen({ withAccessToken })
+  test.for([true, false])('is cached as stored, with tokens: %s', async (isPassing) => {
+    const { sessionCache, find, recall } = await startOpen(isPassing ? PASSING : {})
     const { session } = recall() ?? {}
     sessionCache.clear()
     expect(session).toEqual((await find())?.session)
-    const expected = withAccessToken ? newSession.tokens.accessToken : undefined
+    const expected = isPassing ? newSession.tokens.accessToken : undefined
     expect(session?.accessToken?.value).toBe(expected)
   })
 
@@ -107,7 +108,7 @@ describe('a session', () => {
 
 describe('access tokens', () => {
   test('are read together with the identity where checks hand them out', async () => {
-    const { find, recall, calls } = await startOpen({ withAccessToken: true })
+    const { find, recall, calls } = await startOpen(PASSING)
     const accessToken = { value: 'the-access-token', expiresAt: 5000 }
     expect((await find())?.session.accessToken).toEqual(accessToken)
     expect(recall()?.session.accessToken?.value).toBe('the-access-token')
@@ -116,12 +117,12 @@ describe('access tokens', () => {
 
   test('an access token without an expiry has none', async () => {
     const tokens = { idToken: 'i', accessToken: 'a' }
-    const { find } = await startOpen({ withAccessToken: true }, { tokens })
+    const { find } = await startOpen(PASSING, { tokens })
     expect((await find())?.session.accessToken).toEqual({ value: 'a' })
   })
 
   test('a session whose tokens are gone or do not open is treated as absent', async () => {
-    const { find, lose, overwrite, open, credential } = await startOpen({ withAccessToken: true })
+    const { find, lose, overwrite, open, credential } = await startOpen(PASSING)
     const other = await open()
     lose(other, 'tokens')
     expect([await find(), await find(other)]).toEqual([expect.anything(), undefined])

@@ -106,6 +106,7 @@ export const createRenewalWorld = (providerMs: () => number) => {
         trustEmail: false,
         claims: [],
       },
+      passedTokens: new Set(),
       refreshTokens: provider.refresh,
       onRenewed: () => undefined,
       endSession: async (digest, reason) => {

@@ -22,7 +22,8 @@ function sampleOf(name: SettingName): string {
 
 function isOtherThanDefault(name: SettingName, value: string): boolean {
   try {
-    return readSetting({ [name]: value }, name) !== valueByDefault(name)
+    const read = readSetting({ [name]: value }, name)
+    return read === value && read !== valueByDefault(name)
   } catch {
     return false
   }

@@ -5,21 +5,28 @@ import { describeGateways, useProtectedApp } from '../support/gateways.ts'
 import { givenTo, trustedHeaders } from '../support/protected-app.ts'
 import { words } from '../support/words.ts'
 
+const FURTHER = words`Remote-User Remote-Groups X-Forwarded-User X-Role`
 const { app, check, signedIn } = useProtectedApp(
-  { PUBLIC_PATHS: '/public/**', IDENTITY_HEADERS: 'Remote-User=sub,Remote-Groups=groups' },
-  { authResponseHeaders: [...authResponseHeaders, 'Remote-User', 'Remote-Groups'] },
+  {
+    PUBLIC_PATHS: '/public/**',
+    IDENTITY_HEADERS:
+      'Remote-User=sub,Remote-Groups=groups,X-Forwarded-User=sub,X-Role="of-{groups}"',
+  },
+  { authResponseHeaders: [...authResponseHeaders, ...FURTHER] },
 )
 const alice = signedIn('alice')
 const bob = signedIn('bob')
 
-const NAMES = [...IDENTITY_HEADERS.map(({ name }) => name), 'Remote-User', 'Remote-Groups']
+const NAMES = [...IDENTITY_HEADERS.map(({ name }) => name), ...FURTHER]
 const FORGED = 'forged-admin'
 const forged = [...NAMES, 'X-Auth-Request-Access-Token'].flatMap((name) => [name, FORGED])
 
 const identities = {
-  bob: ['bob', 'bob@example.com', 'bob', 'Bob Baumeister', 'staff', 'bob', 'staff'],
+  bob: words`
+    bob bob@example.com bob Bob\x20Baumeister staff bob staff bob of-staff
+  `,
   alice: words`
-    alice alice@example.com alice Alice\x20Liddell staff,admins alice staff,admins
+    alice alice@example.com alice Alice\x20Liddell staff,admins alice staff,admins alice of-staff,admins
   `,
 }
 
@@ -40,7 +47,9 @@ describe('A28 identity headers that the client sends', () => {
     const headers = Object.fromEntries(NAMES.map((name) => [name, 'alice']))
     const visit = await check({ uri: '/a' }, headers)
     expect(visit.status).toBe(302)
-    expect(visit.rawHeaders.join('\n')).not.toMatch(/x-auth-request|remote-/i)
+    expect(visit.rawHeaders.join('\n')).not.toMatch(
+      /x-auth-request|remote-|x-forwarded-user|x-role/i,
+    )
   })
 })
 

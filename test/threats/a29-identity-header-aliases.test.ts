@@ -23,6 +23,9 @@ const NAMES = [
   'X-Auth-Request-Access-Token',
   'Remote-User',
   'X-Tenant-Id',
+  // Not configured here, and read by apps that come from oauth2-proxy.
+  'X-Forwarded-User',
+  'X-Forwarded-Access-Token',
 ]
 
 /** Every character that HTTP allows in a name and that some software folds with `-`. */

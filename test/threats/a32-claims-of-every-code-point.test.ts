@@ -52,13 +52,16 @@ const users: readonly ProviderUser[] = [
 ]
 
 const party = useParty(
-  { IDENTITY_HEADERS: 'X-Title=title', IDENTITY_HEADERS_MAX_BYTES: '32768' },
+  {
+    IDENTITY_HEADERS: 'X-Title=title,X-Line="<{title}, {name}>"',
+    IDENTITY_HEADERS_MAX_BYTES: '32768',
+  },
   { users },
 )
 
 const HEADERS = new Set(words`
   x-auth-request-user x-auth-request-email x-auth-request-preferred-username x-auth-request-name
-  x-auth-request-groups x-title content-length date connection keep-alive
+  x-auth-request-groups x-title x-line content-length date connection keep-alive
 `)
 
 /** Exactly the headers of an allowed check, each once; a text that became a header would show here. */
@@ -88,6 +91,8 @@ describe('A32 claims of every code point, through the listening server', () => {
           X-Auth-Request-Name X-Auth-Request-Preferred-Username X-Auth-Request-Email X-Title
         `)
           expect(rawValues(answer, name), `${name}, ${source}`).toEqual([shown])
+        const line = shown === '' ? '' : `<${shown}, ${shown}>`
+        expect(rawValues(answer, 'X-Line')).toEqual([line])
         expect(rawValues(answer, 'X-Auth-Request-Groups').join()).toMatch(/(?:^|,)staff$/)
       }
     },

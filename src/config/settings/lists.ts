@@ -13,6 +13,13 @@ export function parseGroups(text: string): string[] {
   return parseList(text)
 }
 
+/** Parses a list in whose entries quotes hold commas; a quote without its counterpart ends with the line. */
+export function parseQuoted(text: string): string[] {
+  if (isJson(text.trim())) return parseJsonList(text)
+  const entries = text.match(/(?:"[^"\r\n]*(?:"|(?=[\r\n]|$))|[^",\r\n])+/g) ?? []
+  return entries.map((entry) => entry.trim()).filter((entry) => entry !== '')
+}
+
 /**
  * Takes the lines of a file apart where some are distinguished names, which a line of a file holds whole; any other
  * text is left to the setting. Throws `ValueError` for a line with more than such a name.

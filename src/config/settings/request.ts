@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { flag, groupList, integer, list, note, notes } from './setting-kinds.ts'
+import { flag, groupList, headerList, integer, list, note, notes } from './setting-kinds.ts'
 
 const ADDRESSES = 'Addresses'
 const ACCESS = 'Who may enter'
@@ -115,11 +115,14 @@ export const requestSettings = {
         'A YAML file with settings, `rules` and `policies`; the environment wins over its settings.',
       ),
     ),
-  IDENTITY_HEADERS: list
+  IDENTITY_HEADERS: headerList
     .default([])
     .register(
       notes,
-      note(IDENTITY, 'Further headers from claims: `Remote-User=sub,Remote-Groups=groups`.'),
+      note(
+        IDENTITY,
+        'Further headers, each from a claim, a template in quotes, or `access_token`: `Remote-User=sub,X-Role="role-{department}"`.',
+      ),
     ),
   IDENTITY_HEADERS_MAX_BYTES: integer(256, 32_768)
     .default(8192)
@@ -136,17 +139,19 @@ export const requestSettings = {
   PASS_AUTHORIZATION: z
     .string()
     .toLowerCase()
-    .refine(
-      (value) => ['true', 'false', 'access-token'].includes(value),
-      'is neither true nor false nor access-token',
+    .pipe(
+      z.enum(
+        ['true', 'false', 'access-token', 'id-token'],
+        'is neither true nor false nor access-token nor id-token',
+      ),
     )
-    .transform((value) => value !== 'false')
+    .transform((value) => (value === 'true' ? 'access-token' : value === 'false' ? false : value))
     .default(false)
     .register(
       notes,
       note(
         IDENTITY,
-        '`access-token`, or `true`, gives apps `Authorization: Bearer` with the access token.',
+        '`access-token`, or `true`, gives apps `Authorization: Bearer` with the access token; `id-token` with the ID token of the session.',
       ),
     ),
 }

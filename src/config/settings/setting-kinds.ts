@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { refuseCutEntries } from './distinguished-name.ts'
-import { parseGroups, parseList } from './lists.ts'
+import { parseGroups, parseList, parseQuoted } from './lists.ts'
 
 /** Documentation of a setting, from which `docs/configuration.md` is generated. */
 export interface SettingNotes {
@@ -49,6 +49,9 @@ export const list = listOf(parseList)
 
 /** The same for groups, where a distinguished name needs the JSON array. */
 export const groupList = listOf(parseGroups, refuseCutEntries)
+
+/** The same for headers, where a comma inside quotes belongs to a template. */
+export const headerList = listOf(parseQuoted)
 
 /** A whole number within bounds, both included. */
 export function integer(min: number, max: number) {

@@ -2,7 +2,7 @@ import type { Environment } from '../config.ts'
 import type { Notice } from '../notices.ts'
 import type { RulesFile } from '../rules/rules-file.ts'
 import { linesOfNames } from '../settings/lists.ts'
-import { isList, isReadFromFile, type SettingName } from '../settings/settings.ts'
+import { isReadFromFile, type SettingName } from '../settings/settings.ts'
 import { namesOf } from './file-keys.ts'
 import type { GivenSetting, GivenSettings, Origin } from './given.ts'
 import { tryReadText } from './read-text.ts'
@@ -138,7 +138,7 @@ function readNamedFile(
   if (text === '') problems.push(`${label}: ${path} is empty`)
   if (!text) return undefined
   try {
-    return isList(name) ? linesOfNames(text) : text
+    return name === 'ALLOWED_GROUPS' ? linesOfNames(text) : text
   } catch (error) {
     problems.push(`${label}: ${(error as Error).message}`)
     return undefined

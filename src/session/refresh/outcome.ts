@@ -2,14 +2,15 @@ import type { EndReason } from '../../core/end-reason.ts'
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import type { Identity } from '../../core/identity.ts'
 import { type IdentityOptions, renewIdentity, toIdentity } from '../../core/read-identity.ts'
-import type { Renewal, Session } from '../../core/session.ts'
+import type { Renewal, Session, TokenKind } from '../../core/session.ts'
 import type { RefreshAnswer } from '../../oidc/refresh.ts'
 import type { RevocableTokens } from '../../oidc/sign-in.ts'
 import type { SessionsByOwner } from '../../store/sessions-by-owner.ts'
 import type { Replacement } from '../../store/store.ts'
 import { keptTokens, renewalOf } from '../kept-tokens.ts'
 import { namedOwnersOf } from '../owners.ts'
-import type { SessionCodec } from '../records.ts'
+import { endOfIdToken } from '../passed-tokens.ts'
+import type { SessionCodec, Tokens } from '../records.ts'
 import type { SessionCache } from '../session-cache.ts'
 import type { RenewedRecords } from './renewed-records.ts'
 import type { Cause, RefreshReport, RefreshResult } from './result.ts'
@@ -55,6 +56,8 @@ export interface RefreshOutcomesOptions extends RivalOptions {
   readonly codec: SessionCodec
   readonly sessionCache: SessionCache
   readonly identity: IdentityOptions
+  /** Tokens that apps are given, each of which a refresh must renew before it ends. */
+  readonly passedTokens: ReadonlySet<TokenKind>
   /** Time after the access token's end for which a session goes on without a refresh. */
   readonly patienceMs: number
   readonly endSession: (digest: string, reason: EndReason) => Promise<unknown>
@@ -122,6 +125,12 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     return { ...fail(session, declined), atMostMs: Math.max(0, leftMs - CLOCK_MS) }
   }
 
+  /** Returns `undefined` for the ID token before, because no refresh has to come before the end of one that none renews. */
+  function endOfNewIdToken({ idToken }: Tokens, before: Tokens): EpochMs | undefined {
+    const isNew = options.passedTokens.has('id-token') && idToken !== before.idToken
+    return isNew ? endOfIdToken(idToken) : undefined
+  }
+
   async function save({ presented, before }: AnsweredRefresh, answer: Refreshed): Promise<NextTry> {
     const { issued } = answer
     const { digest, credential, realm } = presented
@@ -129,7 +138,7 @@ export function createRefreshOutcomes(options: RefreshOutcomesOptions): RefreshO
     const nowMs = now()
     const tokens = keptTokens(issued, nowMs, before.tokens)
     const { renewal: _, ...kept } = before.session
-    const renewal = renewalOf(tokens, nowMs)
+    const renewal = renewalOf(tokens, nowMs, endOfNewIdToken(tokens, before.tokens))
     const identity = identityAfter(answer, before.session.identity, options.identity)
     const session: Session = { ...kept, identity, ...(renewal && { renewal }) }
     const records = {

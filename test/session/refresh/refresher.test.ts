@@ -101,6 +101,7 @@ async function startDue(answer: RefreshAnswer | RefreshTokens, changes: DueOptio
       trustEmail: false,
       claims: [],
     },
+    passedTokens: new Set(),
     refreshTokens: async (refreshable) => {
       told.asked.push(refreshable.refreshToken)
       return typeof answer === 'function' ? answer(refreshable) : answer

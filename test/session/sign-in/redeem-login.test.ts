@@ -45,7 +45,7 @@ const start = (
   redeem: SignIn['redeem'] = async () => grantOf(),
   changes: Partial<RedemptionOptions> = {},
 ) => {
-  const started = given.startSessions({ withAccessToken: true })
+  const started = given.startSessions({ passedTokens: new Set(['access-token']) })
   const { sessions } = started
   const refusals: string[] = []
   const consumed: number[] = []
