@@ -109,13 +109,18 @@ describe('the documentation', () => {
     },
   )
 
-  test('shows the middleware with the headers that are given to apps', () => {
-    const [, text = ''] = /```yaml\n(http:.*?)```/s.exec(read('README.md')) ?? []
-    const { http } = parse(text) as {
-      http: { middlewares: { vestibule: { forwardAuth: { authResponseHeaders: string[] } } } }
-    }
+  test.for([
+    ['README.md', /^ +authResponseHeaders:\n((?: +- .*\n)+)/m],
+    ['docs/headers.md', /^authResponseHeaders:\n((?: +- .*\n)+)/m],
+  ] as const)('%s lists the headers that are given to apps', ([page, list]) => {
     const names = [...IDENTITY_HEADERS.map(({ name }) => name), ACCESS_TOKEN_HEADER, 'Cookie']
-    expect(http.middlewares.vestibule.forwardAuth.authResponseHeaders).toEqual(names)
+    expect(parse(list.exec(read(page))?.[1] ?? '')).toEqual(names)
+  })
+
+  test('names the claim of each header that every answer has', () => {
+    const [, rows = ''] = read('docs/headers.md').split('| header | claim |\n|---|---|\n')
+    const table = IDENTITY_HEADERS.map(({ name, claim }) => `| \`${name}\` | \`${claim}\` |\n`)
+    expect(rows.startsWith(`${table.join('')}\n`)).toBe(true)
   })
 
   test('names attacks that there are tests for', () => {
