@@ -1,0 +1,69 @@
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { parse, stringify } from 'yaml'
+import { loadConfig } from '../../src/config/load.ts'
+import { traefikFile } from '../../src/render/traefik.ts'
+import { startApp } from '../../stand-ins/app.ts'
+import { startGatewayProgram } from '../../stand-ins/proxy/gateway.ts'
+import { steadyPort } from '../../stand-ins/steady-port.ts'
+import { base } from './configuration.ts'
+import type { RunningVestibule } from './vestibule.ts'
+
+/** Dynamic configuration of Traefik, as far as tests look into it. */
+export interface TraefikHttp {
+  readonly middlewares: Record<string, object> & {
+    readonly vestibule: { readonly forwardAuth: ForwardAuth }
+  }
+  readonly routers: Record<string, object>
+  readonly services: Record<string, object>
+}
+
+interface ForwardAuth {
+  readonly address: string
+  readonly authResponseHeaders: readonly string[]
+}
+
+type Settings = Readonly<Record<string, string>>
+
+/** Returns what `render traefik` prints for a service with these settings. */
+export function generatedHttp(settings: Settings, { internalPort }: Pick<Place, 'internalPort'>) {
+  const text = traefikFile(loadConfig({ ...base, ...settings }), 'vestibule')
+  const here = text.replaceAll('://vestibule:4181', `://127.0.0.1:${internalPort}`)
+  return (parse(here) as { readonly http: TraefikHttp }).http
+}
+
+type Place = Pick<RunningVestibule, 'internalPort'>
+
+/** Starts Traefik from PATH with these middlewares and routers before the app, which is the service `app`. */
+export async function startTraefikWith({ middlewares, routers }: Omit<TraefikHttp, 'services'>) {
+  await using stack = new AsyncDisposableStack()
+  const { url: appUrl } = stack.use(await startApp())
+  const unused = { hosts: [], vestibulePublicUrl: '', vestibuleCheckUrl: '' }
+  const gateway = await startGatewayProgram(
+    'traefik',
+    { ...unused, authResponseHeaders: [], appUrl, scheme: 'https', port: await steadyPort() },
+    async (folder, port, readyHost) => {
+      const ready = { rule: `Host(\`${readyHost}\`)`, service: 'ping@internal', priority: 9999 }
+      const services = { app: { loadBalancer: { servers: [{ url: appUrl }] } } }
+      const filename = join(folder, 'dynamic.yml')
+      const file = join(folder, 'static.yml')
+      const http = { middlewares, routers: { ready, ...routers }, services }
+      await writeFile(filename, stringify({ http }))
+      await writeFile(file, stringify(staticConfiguration(port, filename)))
+      return [`--configFile=${file}`]
+    },
+  )
+  stack.use(gateway)
+  const resources = stack.move()
+  return { origin: gateway.origin, [Symbol.asyncDispose]: () => resources.disposeAsync() }
+}
+
+function staticConfiguration(port: number, filename: string) {
+  return {
+    global: { checkNewVersion: false, sendAnonymousUsage: false },
+    log: { level: 'WARN' },
+    entryPoints: { websecure: { address: `127.0.0.1:${port}`, http: { tls: {} } } },
+    ping: { manualRouting: true },
+    providers: { file: { filename, watch: false } },
+  }
+}
