@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { explain } from '../../src/commands/explain.ts'
+import { explain } from '../../src/commands/explain/explain.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { runCommand } from '../support/command.ts'
 

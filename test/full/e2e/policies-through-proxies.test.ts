@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, test } from 'vitest'
+import type { RuleSource } from '../../../src/config/rules/rules-file.ts'
 import { proxyMissing } from '../../../stand-ins/proxy/proxies.ts'
 import { audienceProxies, startAudienceProxy } from '../../support/audience-proxies.ts'
 import { prepared } from '../../support/prepared.ts'
@@ -9,12 +10,12 @@ import { writeRules } from '../../support/rules-file.ts'
 const FILE = {
   policies: { staff: { groups: ['staff'] }, admins: { groups: ['admins'] } },
 }
-const RULES = [
+const RULES: readonly RuleSource[] = [
   { name: 'open', paths: ['/*/public/**'], access: 'public' },
   { name: 'readers', paths: ['/*/optional/**'], access: 'optional' },
   { name: 'closed', paths: ['/*/closed/**'], access: 'deny' },
   { name: 'everybody', access: 'signed-in' },
-] as const
+]
 
 type Statuses = readonly [alice: number, bob: number, stranger: number]
 
