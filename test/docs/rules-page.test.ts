@@ -26,7 +26,7 @@ const IDENTITY_PROVIDER = {
 
 const sections = PAGE.split(/^## /m).flatMap((part) =>
   part.split(/^### /m).map((text, index) => ({
-    title: text.slice(0, text.indexOf('\n')),
+    title: text.slice(0, text.indexOf('\n')).replace(/^# /, ''),
     isTask: part.startsWith('Tasks\n') && index > 0,
     text,
   })),
