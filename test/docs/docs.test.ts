@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { settings } from '../../src/config/settings/settings.ts'
 import { END_REASONS } from '../../src/core/end-reason.ts'
-import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../../src/core/identity-headers.ts'
+import { claimsOf, IDENTITY_HEADERS, sentNames } from '../../src/core/identity-headers.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 
 const PAGES = [
@@ -113,13 +113,15 @@ describe('the documentation', () => {
     ['README.md', /^ +authResponseHeaders:\n((?: +- .*\n)+)/m],
     ['docs/headers.md', /^authResponseHeaders:\n((?: +- .*\n)+)/m],
   ] as const)('%s lists the headers that are given to apps', ([page, list]) => {
-    const names = [...IDENTITY_HEADERS.map(({ name }) => name), ACCESS_TOKEN_HEADER, 'Cookie']
+    const names = [...sentNames(IDENTITY_HEADERS), 'Cookie']
     expect(parse(list.exec(read(page))?.[1] ?? '')).toEqual(names)
   })
 
   test('names the claim of each header that every answer has', () => {
     const [, rows = ''] = read('docs/headers.md').split('| header | claim |\n|---|---|\n')
-    const table = IDENTITY_HEADERS.map(({ name, claim }) => `| \`${name}\` | \`${claim}\` |\n`)
+    const table = IDENTITY_HEADERS.map(
+      (header) => `| \`${header.name}\` | \`${claimsOf(header).join()}\` |\n`,
+    )
     expect(rows.startsWith(`${table.join('')}\n`)).toBe(true)
   })
 
