@@ -2,11 +2,16 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { loadConfig } from '../../src/config/load.ts'
+import type { RuleSource } from '../../src/config/rules/rules-file.ts'
 import { traefikFile } from '../../src/render/traefik.ts'
 import { startApp } from '../../stand-ins/app.ts'
 import { startGatewayProgram } from '../../stand-ins/proxy/gateway.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { base } from './configuration.ts'
+import { send } from './protected-app.ts'
+import type { TestProviderOptions } from './provider.ts'
+import { startRelyingParty } from './relying-party.ts'
+import { writeRules } from './rules-file.ts'
 import type { RunningVestibule } from './vestibule.ts'
 
 /** Dynamic configuration of Traefik, as far as tests look into it. */
@@ -33,6 +38,31 @@ export function generatedHttp(settings: Settings, { internalPort }: Pick<Place, 
 }
 
 type Place = Pick<RunningVestibule, 'internalPort'>
+
+/** Starts a service with these rules, and Traefik with the middlewares that are generated for it before the app. */
+export async function startGenerated(
+  rules: readonly RuleSource[],
+  further: Settings = {},
+  provider: TestProviderOptions = {},
+) {
+  await using stack = new AsyncDisposableStack()
+  const { path } = stack.use(await writeRules(rules))
+  const settings = { VESTIBULE_CONFIG: path, ALLOW_ANY_USER: 'false', ...further }
+  const { vestibule } = stack.use(await startRelyingParty(settings, provider))
+  const { middlewares } = generatedHttp(settings, vestibule)
+  const app = { rule: 'Host(`app.example.com`)', service: 'app', middlewares: ['protected'] }
+  const { origin } = stack.use(await startTraefikWith({ middlewares, routers: { app } }))
+  const resources = stack.move()
+  return {
+    vestibule,
+    /** Headers that Traefik takes from the answer of the check. */
+    names: middlewares.vestibule.forwardAuth.authResponseHeaders,
+    /** Asks through Traefik; without a cookie as a stranger. */
+    ask: (target: string, cookie = '', headers: readonly string[] = []) =>
+      send(origin, { target, headers: cookie === '' ? headers : ['Cookie', cookie, ...headers] }),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
 
 /** Starts Traefik from PATH with these middlewares and routers before the app, which is the service `app`. */
 export async function startTraefikWith({ middlewares, routers }: Omit<TraefikHttp, 'services'>) {

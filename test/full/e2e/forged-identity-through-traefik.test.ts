@@ -1,11 +1,9 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { RuleSource } from '../../../src/config/rules/rules-file.ts'
 import { proxyMissing } from '../../../stand-ins/proxy/proxies.ts'
-import { generatedHttp, startTraefikWith } from '../../support/generated-traefik.ts'
+import { startGenerated } from '../../support/generated-traefik.ts'
 import { prepared } from '../../support/prepared.ts'
-import { givenTo, send } from '../../support/protected-app.ts'
-import { startRelyingParty } from '../../support/relying-party.ts'
-import { writeRules } from '../../support/rules-file.ts'
+import { givenTo } from '../../support/protected-app.ts'
 
 const RULES: readonly RuleSource[] = [
   { paths: ['/public/**'], access: 'public' },
@@ -37,25 +35,16 @@ const SPELLINGS: readonly (readonly [string, (name: string) => readonly string[]
 
 const ROUTES = ['/public/a', '/optional/a', '/report/a', '/a'] as const
 
-async function startGenerated(further: Readonly<Record<string, string>>) {
-  await using stack = new AsyncDisposableStack()
-  const { path } = stack.use(await writeRules(RULES))
-  const settings = { VESTIBULE_CONFIG: path, ALLOW_ANY_USER: 'false', ...further }
-  const { vestibule } = stack.use(await startRelyingParty(settings))
-  const http = generatedHttp(settings, vestibule)
-  const app = { rule: 'Host(`app.example.com`)', service: 'app', middlewares: ['protected'] }
-  const { vestibule: check, 'vestibule-strip': strip, protected: chain } = http.middlewares
-  const middlewares = { vestibule: check, 'vestibule-strip': strip ?? {}, protected: chain ?? {} }
-  const { origin } = stack.use(await startTraefikWith({ middlewares, routers: { app } }))
-  const names = check.forwardAuth.authResponseHeaders.filter((name) => name !== 'Cookie')
-  const cookie = await vestibule.signIn('alice')
-  const resources = stack.move()
+/** Starts it with Alice signed in, and with the names that a client may forge. */
+async function startForged(settings: Readonly<Record<string, string>>) {
+  const started = await startGenerated(RULES, settings)
+  const cookie = await started.vestibule.signIn('alice')
+  const names = new Set([...started.names.filter((name) => name !== 'Cookie'), ...FAMILY])
   return {
-    vestibule,
-    names: [...new Set([...names, ...FAMILY])],
+    ...started,
+    names: [...names],
     ask: (target: string, headers: readonly string[], isSignedIn: boolean) =>
-      send(origin, { target, headers: isSignedIn ? ['Cookie', cookie, ...headers] : headers }),
-    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+      started.ask(target, isSignedIn ? cookie : '', headers),
   }
 }
 
@@ -65,9 +54,9 @@ describe.for([
   ['the headers of every installation', {}],
   ['X-Forwarded-User and others of its own', { IDENTITY_HEADERS: CONFIGURED }],
 ] as const)('Traefik with the generated middleware for %s', ([, settings]) => {
-  const prepare = prepared(async () => (missing ? undefined : startGenerated(settings)))
+  const started = prepared(async () => (missing ? undefined : startForged(settings)))
   beforeEach(({ skip }) => skip(missing !== undefined, missing))
-  const traefik = () => prepare() as Awaited<ReturnType<typeof startGenerated>>
+  const traefik = () => started() as Awaited<ReturnType<typeof startForged>>
 
   const cases = ROUTES.flatMap((route) =>
     [true, false].flatMap((isSignedIn) =>
