@@ -40,7 +40,7 @@ const examples = sections.flatMap(({ title, isReference, text }): readonly Examp
       isReference,
       rules: piece.slice(0, piece.indexOf('```')),
       requests: /^```yaml\n# rules\.test\.yaml\n(.*?)^```$/ms.exec(piece)?.[1],
-      asked: [...piece.matchAll(/^```console\n\$ vestibule explain (.*)\n(.*?)^```$/gms)].map(
+      asked: [...piece.matchAll(/^```console\n\$ vestibule explain ([^\n]*)\n(.*?)^```$/gms)].map(
         ([, args = '', output = '']) => [args, output] as const,
       ),
     })),
