@@ -5,7 +5,7 @@ import { createAuthority } from '../../stand-ins/certificates.ts'
 import { startGatewayProgram } from '../../stand-ins/proxy/gateway.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { authResponseHeaders } from '../../stand-ins/vestibule.ts'
-import { generatedHttp, startTraefikWith } from './generated-traefik.ts'
+import { generatedMiddlewares, type Middlewares, startTraefikWith } from './generated-traefik.ts'
 import type { RunningVestibule } from './vestibule.ts'
 
 export const audienceProxies = ['traefik', 'caddy'] as const
@@ -25,24 +25,28 @@ export function startAudienceProxy(kind: AudienceProxy, audiences: Audiences) {
   return kind === 'traefik' ? startTraefik(audiences) : startCaddy(audiences)
 }
 
+/** Uses the chain that is generated for a policy where there is one; other queries get a middleware of the same kind. */
 function startTraefik({ vestibule, settings, queries }: Audiences) {
-  const { middlewares } = generatedHttp(settings, vestibule)
-  const { forwardAuth } = middlewares.vestibule
-  const entries = queries.map((query, at) => {
+  const generated = generatedMiddlewares(settings, vestibule)
+  const { forwardAuth } = generated.vestibule
+  const made = queries.map((query, at) => {
+    const chain = query === '' ? 'protected' : query.replace(/^\?policy=(\w+)$/, 'protected-$1')
     const address = `${forwardAuth.address}${query}`
-    const rule = `Host(\`${HOST}\`) && PathPrefix(\`/${at}/\`)`
-    return {
-      check: [`audience-${at}`, { forwardAuth: { ...forwardAuth, address } }] as const,
-      router: [
-        `audience-${at}`,
-        { rule, service: 'app', middlewares: ['vestibule-strip', `audience-${at}`] },
-      ] as const,
-    }
+    const own = { [`audience-${at}`]: { forwardAuth: { ...forwardAuth, address } } }
+    return chain in generated
+      ? { names: [chain], own: {} }
+      : { names: ['vestibule-strip', `audience-${at}`], own }
   })
-  return startTraefikWith({
-    middlewares: { ...middlewares, ...Object.fromEntries(entries.map(({ check }) => check)) },
-    routers: Object.fromEntries(entries.map(({ router }) => router)),
-  })
+  const middlewares = Object.assign({}, generated, ...made.map(({ own }) => own)) as Middlewares
+  const routers = made.map(({ names }, at) => [
+    `audience-${at}`,
+    {
+      rule: `Host(\`${HOST}\`) && PathPrefix(\`/${at}/\`)`,
+      service: 'app',
+      middlewares: names,
+    },
+  ])
+  return startTraefikWith({ middlewares, routers: Object.fromEntries(routers) as Middlewares })
 }
 
 async function startCaddy({ vestibule, queries }: Audiences) {

@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { parse, stringify } from 'yaml'
 import { loadConfig } from '../../src/config/load.ts'
 import type { RuleSource } from '../../src/config/rules/rules-file.ts'
-import { traefikFile } from '../../src/render/traefik.ts'
+import { traefikFile, traefikPolicies } from '../../src/render/traefik.ts'
 import { startApp } from '../../stand-ins/app.ts'
 import { startGatewayProgram } from '../../stand-ins/proxy/gateway.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
@@ -14,13 +14,9 @@ import { startRelyingParty } from './relying-party.ts'
 import { writeRules } from './rules-file.ts'
 import type { RunningVestibule } from './vestibule.ts'
 
-/** Dynamic configuration of Traefik, as far as tests look into it. */
-export interface TraefikHttp {
-  readonly middlewares: Record<string, object> & {
-    readonly vestibule: { readonly forwardAuth: ForwardAuth }
-  }
-  readonly routers: Record<string, object>
-  readonly services: Record<string, object>
+/** Middlewares of Traefik by name. */
+export type Middlewares = Readonly<Record<string, object>> & {
+  readonly vestibule: { readonly forwardAuth: ForwardAuth }
 }
 
 interface ForwardAuth {
@@ -30,11 +26,16 @@ interface ForwardAuth {
 
 type Settings = Readonly<Record<string, string>>
 
-/** Returns what `render traefik` prints for a service with these settings. */
-export function generatedHttp(settings: Settings, { internalPort }: Pick<Place, 'internalPort'>) {
-  const text = traefikFile(loadConfig({ ...base, ...settings }), 'vestibule')
-  const here = text.replaceAll('://vestibule:4181', `://127.0.0.1:${internalPort}`)
-  return (parse(here) as { readonly http: TraefikHttp }).http
+/** Returns the middlewares that `render traefik` prints for a service with these settings, those of each policy too. */
+export function generatedMiddlewares(settings: Settings, { internalPort }: Place): Middlewares {
+  const config = loadConfig({ ...base, ...settings })
+  const policies = [...config.rules.policies.keys()]
+  const printed = [traefikFile(config, 'vestibule'), traefikPolicies(config, policies, 'vestibule')]
+  const read = printed.map((text) => {
+    const here = text.replaceAll('://vestibule:4181', `://127.0.0.1:${internalPort}`)
+    return (parse(here) as { readonly http: { readonly middlewares: object } }).http.middlewares
+  })
+  return Object.assign({}, ...read) as Middlewares
 }
 
 type Place = Pick<RunningVestibule, 'internalPort'>
@@ -49,7 +50,7 @@ export async function startGenerated(
   const { path } = stack.use(await writeRules(rules))
   const settings = { VESTIBULE_CONFIG: path, ALLOW_ANY_USER: 'false', ...further }
   const { vestibule } = stack.use(await startRelyingParty(settings, provider))
-  const { middlewares } = generatedHttp(settings, vestibule)
+  const middlewares = generatedMiddlewares(settings, vestibule)
   const app = { rule: 'Host(`app.example.com`)', service: 'app', middlewares: ['protected'] }
   const { origin } = stack.use(await startTraefikWith({ middlewares, routers: { app } }))
   const resources = stack.move()
@@ -65,7 +66,13 @@ export async function startGenerated(
 }
 
 /** Starts Traefik from PATH with these middlewares and routers before the app, which is the service `app`. */
-export async function startTraefikWith({ middlewares, routers }: Omit<TraefikHttp, 'services'>) {
+export async function startTraefikWith({
+  middlewares,
+  routers,
+}: {
+  readonly middlewares: Readonly<Record<string, object>>
+  readonly routers: Readonly<Record<string, object>>
+}) {
   await using stack = new AsyncDisposableStack()
   const { url: appUrl } = stack.use(await startApp())
   const unused = { hosts: [], vestibulePublicUrl: '', vestibuleCheckUrl: '' }
