@@ -1,10 +1,10 @@
+import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { startApp } from '../../stand-ins/app.ts'
 import { createAuthority } from '../../stand-ins/certificates.ts'
 import { startGatewayProgram } from '../../stand-ins/proxy/gateway.ts'
 import { steadyPort } from '../../stand-ins/steady-port.ts'
-import { authResponseHeaders } from '../../stand-ins/vestibule.ts'
 import { generatedMiddlewares, type Middlewares, startTraefikWith } from './generated-traefik.ts'
 import type { RunningVestibule } from './vestibule.ts'
 
@@ -52,10 +52,15 @@ function startTraefik({ vestibule, settings, queries }: Audiences) {
 async function startCaddy({ vestibule, queries }: Audiences) {
   await using stack = new AsyncDisposableStack()
   const { url: appUrl } = stack.use(await startApp())
-  const unused = { hosts: [], vestibulePublicUrl: '', vestibuleCheckUrl: '' }
+  const unused = {
+    hosts: [],
+    vestibulePublicUrl: '',
+    vestibuleCheckUrl: '',
+    authResponseHeaders: [],
+  }
   const gateway = await startGatewayProgram(
     'caddy',
-    { ...unused, authResponseHeaders, appUrl, scheme: 'https', port: await steadyPort() },
+    { ...unused, appUrl, scheme: 'https', port: await steadyPort() },
     async (folder, port, readyHost) => {
       const issued = await (await createAuthority()).issue([HOST, readyHost])
       const file = join(folder, 'Caddyfile')
@@ -63,8 +68,9 @@ async function startCaddy({ vestibule, queries }: Audiences) {
       await writeFile(join(folder, 'tls.key'), issued.privateKey)
       const site = (host: string, routes: string) =>
         `https://${host}:${port} {\n  bind 127.0.0.1\n  tls ${folder}/tls.crt ${folder}/tls.key\n${routes}\n}\n`
-      const routes = queries.map((query, at) =>
-        caddyRoute(`/${at}/*`, `/auth${query || '?'}`, { ...vestibule, appUrl }),
+      const routes = queries.map(
+        (query, at) =>
+          `handle /${at}/* {\n${caddyRoutes(`/auth${query || '?'}`, vestibule.internalPort, appUrl)}}`,
       )
       await writeFile(
         file,
@@ -78,19 +84,13 @@ async function startCaddy({ vestibule, queries }: Audiences) {
   return { origin: gateway.origin, [Symbol.asyncDispose]: () => resources.disposeAsync() }
 }
 
-/** Headers that every 200 has; old versions of Caddy hand on the text of the placeholder for others. */
-const COPIED = authResponseHeaders.filter((name) => /^X-Auth-Request-(?!Access-Token)/.test(name))
-
-function caddyRoute(
-  path: string,
-  uri: string,
-  { internalPort, appUrl }: { readonly internalPort: number; readonly appUrl: string },
-): string {
-  return `  handle ${path} {
-    forward_auth http://127.0.0.1:${internalPort} {
-      uri "${uri}"
-      copy_headers ${COPIED.join(' ')}
-    }
-    reverse_proxy ${appUrl}
-  }`
+/** Returns the routes of the example on the page, with these addresses. */
+function caddyRoutes(uri: string, internalPort: number, appUrl: string): string {
+  const page = readFileSync('docs/traefik.md', 'utf8')
+  const [, routes] = /^```caddyfile\n.*? \{\n(.*?)^\}\n```$/ms.exec(page) ?? []
+  if (routes === undefined) throw new Error('the page has no example for Caddy')
+  return routes
+    .replace('uri /auth?policy=staff', `uri "${uri}"`)
+    .replace('vestibule:4181', `127.0.0.1:${internalPort}`)
+    .replace('app:8080', new URL(appUrl).host)
 }
