@@ -76,12 +76,16 @@ async function startAudiences(kind: (typeof audienceProxies)[number]) {
   return {
     vestibule,
     /** Asks as Alice, Bob and a stranger. */
-    ask: (query: string, page: string): Promise<readonly Passage[]> =>
+    ask: (
+      query: string,
+      page: string,
+      headers: readonly string[] = [],
+    ): Promise<readonly Passage[]> =>
       Promise.all(
         cookies.map((cookie) =>
           send(proxy.origin, {
             target: `/${at(query)}${page}`,
-            headers: cookie === '' ? [] : ['Cookie', cookie],
+            headers: cookie === '' ? headers : ['Cookie', cookie, ...headers],
           }),
         ),
       ),
@@ -137,6 +141,19 @@ describe.for(audienceProxies)('policies on the address of the check, through %s'
     expect(await statusesAt('?policy=admins', `/${asked}`)).toEqual(ADMINS)
     expect(await statusesAt('', `/${asked}`)).toEqual(EVERYBODY)
     expect(await statusesAt('', `/public/a${asked}`)).toEqual([200, 200, 200])
+  })
+
+  test.for([
+    ...['User', 'Groups', 'Access-Token'].map((end) => `X-Auth-Request-${end}`),
+    ...['User', 'Email', 'Groups', 'Preferred-Username', 'Access-Token'].map(
+      (end) => `X-Forwarded-${end}`,
+    ),
+  ])('nobody gets %s through beside a policy, in whatever spelling', async (name) => {
+    const sent = await audiences().ask('?policy=staff', '/', [name, 'forged'])
+    expect(sent.map(({ status }) => status)).toEqual(EVERYBODY)
+    expect(JSON.stringify(sent.map(({ app }) => app))).not.toContain('forged')
+    const alias = await audiences().ask('?policy=staff', '/', [name.replaceAll('-', '_'), 'forged'])
+    expect(alias.map(({ status }) => status)).toEqual(MALFORMED)
   })
 
   test('the middleware without a policy gives an identity on optional pages, and none on public ones', async () => {
