@@ -38,6 +38,9 @@ const writeCaddyFile: WriteGatewayFiles = async (folder, port, readyHost, option
   return ['run', '--config', file, '--adapter', 'caddyfile']
 }
 
+/** Ends an address for the check without a query; else Caddy adds that of the visitor, which the check refuses. */
+const NO_QUERY = '?'
+
 /** Headers that the check needs, so that they cannot be removed before it. */
 const CREDENTIALS = new Set(['Cookie', 'Authorization'])
 
@@ -70,7 +73,7 @@ ${sites} {
     reverse_proxy ${basePath}/* ${vestibulePublicUrl}
 ${deleted.map((name) => `    request_header -${name}`).join('\n')}
     forward_auth ${check.origin} {
-      uri ${check.pathname}
+      uri ${check.pathname}${check.search || NO_QUERY}
       copy_headers ${copied.join(' ')}
     }
     reverse_proxy ${appUrl}

@@ -1,18 +1,10 @@
-import {
-  existsSync,
-  mkdtempDisposableSync,
-  readdirSync,
-  readFileSync,
-  writeFileSync,
-} from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
-import { loadConfig } from '../../src/config/load.ts'
 import { settings } from '../../src/config/settings/settings.ts'
 import { END_REASONS } from '../../src/core/end-reason.ts'
-import { ACCESS_TOKEN_HEADER, IDENTITY_HEADERS } from '../../src/core/identity-headers.ts'
+import { claimsOf, IDENTITY_HEADERS, sentNames } from '../../src/core/identity-headers.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
 
 const PAGES = [
@@ -26,29 +18,7 @@ const read = (page: string) => readFileSync(page, 'utf8')
 const NOT_OURS = ['NAME_FILE', 'HTTP_PROXY', 'NO_PROXY', 'NODE_OPTIONS', 'MALLOC_ARENA_MAX']
 const sources = () =>
   readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))
-const minimum = {
-  PROTECTED_HOSTS: 'app.example.com',
-  OIDC_ISSUER_URL: 'https://id.example.com',
-  OIDC_CLIENT_ID: 'vestibule',
-}
-
 describe('the documentation', () => {
-  const blocks = [...read('docs/rules.md').matchAll(/```yaml\n(.*?)```/gs)].map(
-    ([, text = '']) => text,
-  )
-
-  test('has examples of rules', () => {
-    expect(blocks.length).toBeGreaterThan(1)
-  })
-
-  test.for([...blocks.entries()])('example %i of rules loads', ([, text]) => {
-    using folder = mkdtempDisposableSync(join(tmpdir(), 'vestibule-docs-'))
-    const path = join(folder.path, 'rules.yaml')
-    writeFileSync(path, text)
-    const { rules } = loadConfig({ ...minimum, VESTIBULE_CONFIG: path }).rules
-    expect(rules.length).toBeGreaterThan(0)
-  })
-
   test.for(PAGES)('%s names no setting that does not exist', (page) => {
     const known = new Set([
       ...NOT_OURS,
@@ -139,13 +109,20 @@ describe('the documentation', () => {
     },
   )
 
-  test('shows the middleware with the headers that are given to apps', () => {
-    const [, text = ''] = /```yaml\n(http:.*?)```/s.exec(read('README.md')) ?? []
-    const { http } = parse(text) as {
-      http: { middlewares: { vestibule: { forwardAuth: { authResponseHeaders: string[] } } } }
-    }
-    const names = [...IDENTITY_HEADERS.map(({ name }) => name), ACCESS_TOKEN_HEADER, 'Cookie']
-    expect(http.middlewares.vestibule.forwardAuth.authResponseHeaders).toEqual(names)
+  test.for([
+    ['README.md', /^ +authResponseHeaders:\n((?: +- .*\n)+)/m],
+    ['docs/headers.md', /^authResponseHeaders:\n((?: +- .*\n)+)/m],
+  ] as const)('%s lists the headers that are given to apps', ([page, list]) => {
+    const names = [...sentNames(IDENTITY_HEADERS), 'Cookie']
+    expect(parse(list.exec(read(page))?.[1] ?? '')).toEqual(names)
+  })
+
+  test('names the claim of each header that every answer has', () => {
+    const [, rows = ''] = read('docs/headers.md').split('| header | claim |\n|---|---|\n')
+    const table = IDENTITY_HEADERS.map(
+      (header) => `| \`${header.name}\` | \`${claimsOf(header).join()}\` |\n`,
+    )
+    expect(rows.startsWith(`${table.join('')}\n`)).toBe(true)
   })
 
   test('names attacks that there are tests for', () => {

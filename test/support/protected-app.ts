@@ -130,7 +130,8 @@ export function trustedHeaders(app: SeenByApp | undefined): readonly string[] {
 /** A navigation whose answer is JSON, so that the app's own report can be read. */
 const navigation = ['Accept', '*/*', 'Sec-Fetch-Mode', 'navigate', 'Sec-Fetch-Dest', 'document']
 
-async function send(origin: string, request: ClientRequest): Promise<Passage> {
+/** Sends a request to a proxy as it is spelled. */
+export async function send(origin: string, request: ClientRequest): Promise<Passage> {
   const { method = 'GET', target = '/', host = 'app.example.com', headers = [] } = request
   const { protocol, port } = new URL(origin)
   const open = protocol === 'https:' ? openTls : openPlain

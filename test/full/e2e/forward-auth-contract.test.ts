@@ -625,8 +625,8 @@ test('Caddy keeps the part of the contract that its forward_auth shares', async 
 
   check.script({ headers: [USER, 'alice', GROUPS, ''] })
   expect(await ask()).toMatchObject({ status: 200 })
-  // Caddy 2.6 hands the check the query of the original request.
-  expect(check.seen[0]?.url).toMatch(/^\/auth(\?|$)/)
+  // Only with `uri /auth?`; for `uri /auth` Caddy hands the check the query of the original request.
+  expect(check.seen[0]?.url).toMatch(/^\/auth\??$/)
   const wanted = {
     method: 'GET',
     body: '',
