@@ -72,7 +72,7 @@ function reasonOf(condition: Condition, truth: Truth, requester: Requester): str
 }
 
 function labelOf(condition: Condition): string {
-  return condition.kind === 'claim' ? `claim ${condition.name}` : condition.kind
+  return condition.kind === 'claim' ? `claim ${listed([condition.name])}` : condition.kind
 }
 
 function valuesOf(condition: Leaf): Iterable<string> {

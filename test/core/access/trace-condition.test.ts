@@ -37,6 +37,7 @@ const staff = only('groups', 'staff-secret')
 test.for<[string, Condition]>([
   ['groups: ops, "CN=a,OU=b"', only('groups', 'ops', 'CN=a,OU=b')],
   ['claim department: sales', claim('department', 'sales')],
+  ['claim "a\ufffdb: c": x', claim('a\nb: c', 'x')],
   ['networks: 192.0.2.0/24', office],
   [
     'all (groups: ops; none (users: 7))',
