@@ -2,6 +2,8 @@ import type { Environment } from '../config/config.ts'
 import { loadConfig } from '../config/load.ts'
 import { describeNotice } from '../config/notices.ts'
 import type { AccessRule, SignedInRule, TokenRule } from '../core/access/access-rule.ts'
+import type { Condition } from '../core/access/condition.ts'
+import { describeCondition } from '../core/access/trace-condition.ts'
 import type { ClientCredentials } from '../core/client-credentials.ts'
 import { createSite } from '../core/site.ts'
 import { describeRedis } from './describe-redis.ts'
@@ -15,6 +17,7 @@ export async function checkConfig(environment: Environment): Promise<number> {
     describeLists(config),
     describeRedis(config),
     describeKey(config.clientCredentials),
+    describePolicies(config.rules.policies),
     describeRules(config.rules.rules),
     config.notices.map((notice) => `# Note: ${describeNotice(notice)}`),
   ]
@@ -29,6 +32,14 @@ function describeKey(credentials: ClientCredentials): string[] {
   return [`# The key set to register at the provider: ${keySet}`]
 }
 
+function describePolicies(policies: ReadonlyMap<string, Condition>): string[] {
+  if (policies.size === 0) return []
+  return [
+    '# Policies, for rules and for the address of the middleware (/auth?policy=NAME):',
+    ...[...policies].map(([name, condition]) => `# ${name}: ${describeCondition(condition)}`),
+  ]
+}
+
 function describeRules(rules: readonly AccessRule[]): string[] {
   return [
     '# The first rule that matches decides; what matches none is denied.',
@@ -37,7 +48,7 @@ function describeRules(rules: readonly AccessRule[]): string[] {
 }
 
 function describeRule(rule: AccessRule): string {
-  const { access, hosts, paths, methods, passesPreflight, deniesDegraded } = rule
+  const { access, hosts, paths, methods, passesPreflight, deniesDegraded, isReport } = rule
   const conditions = [
     [
       'hosts',
@@ -49,6 +60,7 @@ function describeRule(rule: AccessRule): string {
     ['paths', paths?.map(({ source }) => source)],
     ['methods', methods && [...methods]],
     ...(rule.access === 'signed-in' ? describeCredentials(rule) : []),
+    ['report', isReport ? ['the next rule that matches decides'] : undefined],
     ['preflights', passesPreflight ? ['pass'] : undefined],
     ['degraded', deniesDegraded ? ['deny'] : undefined],
   ] as const
@@ -56,11 +68,16 @@ function describeRule(rule: AccessRule): string {
   return [access, ...given.map(([name, values]) => `${name}: ${values?.join(' ')}`)].join(' · ')
 }
 
-function describeCredentials({ allowed, bearer }: SignedInRule) {
+function describeCredentials({ allowed, conditions = [], bearer }: SignedInRule) {
   return [
     ['emails', allowed && [...allowed.emails]],
     ['email domains', allowed && [...allowed.emailDomains]],
     ['groups', allowed && [...allowed.groups]],
+    ...conditions.map(({ condition, policy }) =>
+      policy === undefined
+        ? (['allow', [describeCondition(condition)]] as const)
+        : (['policy', [policy]] as const),
+    ),
     ...(bearer ? describeTokens(bearer) : []),
   ] as const
 }

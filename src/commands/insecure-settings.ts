@@ -1,6 +1,7 @@
 import type { Config } from '../config/config.ts'
 import { describeNotice, type Notice } from '../config/notices.ts'
 import type { SettingName, Settings } from '../config/settings/settings.ts'
+import type { AccessRule } from '../core/access/access-rule.ts'
 import type { Log } from '../telemetry/log.ts'
 
 interface Risk {
@@ -27,7 +28,7 @@ const RISKS: readonly Risk[] = [
   },
   {
     setting: 'PUBLIC_PATHS',
-    isTaken: ({ rules: { rules } }) => rules.every(({ access }) => access !== 'signed-in'),
+    isTaken: ({ rules: { rules, policies } }) => policies.size === 0 && !rules.some(admitsUsers),
     text: 'no user is allowed to open anything that is not public',
   },
   {
@@ -84,6 +85,9 @@ function logNotice(notice: Notice, log: Log): void {
     case 'overridden':
       // Usual where one file serves several installations; check-config tells it.
       break
+    case 'network-of-proxies':
+      log.warn({ event: 'risk', setting: 'TRUSTED_PROXIES' }, text)
+      break
     case 'ignored-option':
     case 'not-needed': {
       const { kind: _, ...fields } = notice
@@ -91,6 +95,11 @@ function logNotice(notice: Notice, log: Log): void {
       break
     }
   }
+}
+
+/** Returns whether a rule lets in users who are signed in; one with `report` lets nobody in. */
+function admitsUsers({ access, isReport }: AccessRule): boolean {
+  return !isReport && (access === 'signed-in' || access === 'optional')
 }
 
 function isShort(token: string | undefined): boolean {

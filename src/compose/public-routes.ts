@@ -2,6 +2,7 @@ import type { Hono } from 'hono'
 import { createPublicApp } from '../app.ts'
 import type { Config } from '../config/config.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
+import { claimsNamedBy } from '../core/identity-headers.ts'
 import type { KeyRing } from '../crypto/key-ring.ts'
 import type { Streams } from '../events/streams.ts'
 import { createRefusals } from '../http/error-answer.ts'
@@ -76,6 +77,7 @@ export function composePublicRoutes(options: PublicRoutesOptions): Hono<NodeEnv>
     cookies,
     sessions,
     realmOf,
+    claims: claimsNamedBy(config.identityHeaders, []),
     idleTimeoutMs: settings.SESSION_IDLE_TIMEOUT.ms,
     now,
   })

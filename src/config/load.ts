@@ -5,6 +5,7 @@ import { describeNotice } from './notices.ts'
 import { withLowerCaseProxies } from './proxies.ts'
 import type { AddressTimeout } from './redis/address-options.ts'
 import { checkRedis } from './redis/redis.ts'
+import { findNetworksOfProxies } from './rules/networks-of-proxies.ts'
 import {
   notesOf,
   SETTING_NAMES,
@@ -34,7 +35,12 @@ export function loadConfig(given: Environment): Config {
     ...config,
     settings: { ...parsed, ...limitsOf(timeouts) },
     origins: originsOf(sources, timeouts),
-    notices: [...unknown, ...sources.overridden, ...notices],
+    notices: [
+      ...unknown,
+      ...sources.overridden,
+      ...notices,
+      ...findNetworksOfProxies(config.rules, parsed.TRUSTED_PROXIES),
+    ],
     ...(keyFile !== undefined && { keyFile }),
     ruleFiles: ruleFilesOf(environment, sources),
     readAgain: () => loadConfig(given),

@@ -14,33 +14,28 @@ export function parseNetworks(entries: readonly string[]): BlockList {
   return blockListOf(entries.flatMap((entry) => parseNetwork(entry) ?? []))
 }
 
-/** Network as written, by its family; an IPv4-mapped one is IPv4 (RFC 4291 section 2.5.5.2). */
+/** Network as written. */
 export interface Network {
   readonly source: string
   readonly address: string
-  readonly family: Family
-  /** Length of the prefix in the family. */
+  /** Length of the prefix where IPv4 addresses are mapped into IPv6 (RFC 4291 section 2.5.5.2). */
   readonly bits: number
 }
 
 type Family = 'ipv4' | 'ipv6'
 
-const WIDTH = { ipv4: 32, ipv6: 128 } as const satisfies Record<Family, number>
-/** Bits in front of an IPv4 address that is mapped into IPv6. */
-const MAPPED_BITS = 96
+const BITS = 128
+/** Bits in front of an address of each family, where it is mapped into IPv6. */
+const BITS_BEFORE = { ipv4: 96, ipv6: 0 } as const satisfies Record<Family, number>
 const MAPPED = new BlockList()
-MAPPED.addSubnet('::ffff:0:0', MAPPED_BITS, 'ipv6')
+MAPPED.addSubnet('::ffff:0:0', BITS_BEFORE.ipv4, 'ipv6')
 
 /** Returns `undefined` for what is neither a network nor an address. */
 export function parseNetwork(source: string): Network | undefined {
   const [, address = '', prefix] = /^([^/]*)(?:\/(\d{1,3}))?$/.exec(source) ?? []
   if (isIP(address) === 0) return undefined
-  const family = writtenFamily(address)
-  const bits = Number(prefix ?? WIDTH[family])
-  if (bits > WIDTH[family]) return undefined
-  return bits >= MAPPED_BITS && isMapped(address)
-    ? { source, address, family: 'ipv4', bits: bits - MAPPED_BITS }
-    : { source, address, family, bits }
+  const bits = prefix === undefined ? BITS : Number(prefix) + BITS_BEFORE[familyOf(address)]
+  return bits > BITS ? undefined : { source, address, bits }
 }
 
 /**
@@ -48,43 +43,44 @@ export function parseNetwork(source: string): Network | undefined {
  * would find it.
  */
 export function createNetworks(networks: readonly Network[]): Networks {
-  const lists = {
-    ipv4: blockListOf(networks.filter(({ family }) => family === 'ipv4')),
-    ipv6: blockListOf(networks.filter(({ family }) => family === 'ipv6')),
-  }
+  const mapped = blockListOf(networks.filter(isMappedNetwork))
+  const others = blockListOf(networks.filter((network) => !isMappedNetwork(network)))
   return {
     sources: networks.map(({ source }) => source),
     contains(address) {
       if (isIP(address) === 0) throw new TypeError('not an address')
-      const family = writtenFamily(address)
-      return lists[isMapped(address) ? 'ipv4' : family].check(address, family)
+      return (isMapped(address) ? mapped : others).check(address, familyOf(address))
     },
   }
 }
 
-/** Returns whether all addresses of a network lie in one of the others. */
+/** Returns whether all addresses of a network lie in one of the others, as `BlockList` compares them. */
 export function isCovered(network: Network, others: readonly Network[]): boolean {
   return others.some(
     (other) =>
-      other.family === network.family &&
       other.bits <= network.bits &&
-      blockListOf([other]).check(network.address, writtenFamily(network.address)),
+      blockListOf([other]).check(network.address, familyOf(network.address)),
   )
 }
 
-function writtenFamily(address: string): Family {
+function familyOf(address: string): Family {
   return address.includes(':') ? 'ipv6' : 'ipv4'
 }
 
+function isMappedNetwork({ address, bits }: Network): boolean {
+  return bits >= BITS_BEFORE.ipv4 && isMapped(address)
+}
+
+/** Returns whether an address is IPv4, or mapped from it. */
 function isMapped(address: string): boolean {
-  return address.includes(':') && MAPPED.check(address, 'ipv6')
+  return MAPPED.check(address, familyOf(address))
 }
 
 function blockListOf(networks: readonly Network[]): BlockList {
   const list = new BlockList()
-  for (const { address, bits, family } of networks) {
-    const written = writtenFamily(address)
-    list.addSubnet(address, written === family ? bits : bits + MAPPED_BITS, written)
+  for (const { address, bits } of networks) {
+    const family = familyOf(address)
+    list.addSubnet(address, bits - BITS_BEFORE[family], family)
   }
   return list
 }

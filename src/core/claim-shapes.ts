@@ -27,11 +27,30 @@ export function readGroups(value: unknown, separator?: string): Reading<readonly
   return written === undefined ? { value: [], ignored: NO_GROUPS } : { value: [written] }
 }
 
-/** Reads a claim for a header of its own: text, a number, a boolean, or a list of what groups may be. */
+/**
+ * Reads a claim for a header of its own: text, a number, a boolean, or a list of these and of what groups may be. Where it
+ * is comparable, the value is all of its texts.
+ */
 export function readHeaderClaim(value: unknown): Reading<HeaderClaim> {
   if (isAbsent(value)) return { value: '' }
-  if (Array.isArray(value)) return readMembers(value)
+  if (Array.isArray(value)) {
+    return readMembers(value.map((each: unknown) => (typeof each === 'boolean' ? `${each}` : each)))
+  }
   return isScalar(value) ? { value: String(value) } : { value: '', ignored: NO_HEADER }
+}
+
+/**
+ * Returns whether the texts of a claim say all that it says: it is text, a boolean, an exact number, or a list of these,
+ * in which absent members do not count.
+ */
+export function isComparable(value: unknown): boolean {
+  return Array.isArray(value)
+    ? value.every((each) => isAbsent(each) || isExactScalar(each))
+    : isExactScalar(value)
+}
+
+function isExactScalar(value: unknown): boolean {
+  return isScalar(value) && (typeof value !== 'number' || numeral(value) !== undefined)
 }
 
 /** Reads a claim that must be text. */

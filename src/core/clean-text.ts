@@ -13,12 +13,21 @@ const CONTROL = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu
  * token (threat A93).
  */
 export function cleanText(text: string, maxChars = MAX_CHARS): string {
+  return shortened(withoutEmails(text, maxChars).replace(ADDRESS_OR_TOKEN, masked), maxChars)
+}
+
+/** Cleans a text of the operator's own, such as the names of claims, in which only e-mail addresses are hidden. */
+export function cleanOwnText(text: string, maxChars = MAX_CHARS): string {
+  return shortened(withoutEmails(text, maxChars), maxChars)
+}
+
+function withoutEmails(text: string, maxChars: number): string {
   const bounded = text.slice(0, 4 * maxChars).toWellFormed()
-  const clean = bounded
-    .replace(CONTROL, ' ')
-    .replace(EMAIL, '…@…')
-    .replace(ADDRESS_OR_TOKEN, masked)
-    .trim()
+  return bounded.replace(CONTROL, ' ').replace(EMAIL, '…@…')
+}
+
+function shortened(text: string, maxChars: number): string {
+  const clean = text.trim()
   return clean.length > maxChars ? `${clean.slice(0, maxChars).toWellFormed()}…` : clean
 }
 

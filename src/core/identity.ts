@@ -26,7 +26,10 @@ const STANDARD = new Map<string, (identity: Identity) => HeaderClaim>([
 ])
 
 /** Tells "no groups" from "groups unknown": an empty list without a word about it may be either. */
-export function areGroupsKnown({ areGroupsKnown, groups }: Identity): boolean {
+export function areGroupsKnown({
+  areGroupsKnown,
+  groups,
+}: Pick<Identity, 'areGroupsKnown' | 'groups'>): boolean {
   return areGroupsKnown ?? groups.length > 0
 }
 

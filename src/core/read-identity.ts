@@ -1,6 +1,12 @@
-import { type Reading, readGroups, readHeaderClaim, readText } from './claim-shapes.ts'
+import {
+  isComparable,
+  type Reading,
+  readGroups,
+  readHeaderClaim,
+  readText,
+} from './claim-shapes.ts'
 import { absenceOf, type Claims, claimValue, isAbsent } from './claims.ts'
-import type { Identity } from './identity.ts'
+import { areGroupsKnown, type Identity } from './identity.ts'
 
 /** Settings for deriving an identity from claims. */
 export interface IdentityOptions {
@@ -18,17 +24,36 @@ export function toIdentity(claims: Claims, options: IdentityOptions): Identity {
   const email = readEmail(claims, options).value
   const preferredUsername = readText(claims['preferred_username']).value
   const name = readText(claims['name']).value
+  const incomparable = options.claims.filter((claim) => isIncomparable(claimValue(claims, claim)))
   return {
     issuer: readText(claims['iss']).value,
     subject: readText(claims['sub']).value,
     ...(email && { email }),
     ...(preferredUsername && { preferredUsername }),
     ...(name && { name }),
-    groups: readGroups(claimValue(claims, options.groupsClaim), options.groupsSeparator).value,
+    ...readAllGroups(claims, options),
     claims: Object.fromEntries(
       options.claims.map((claim) => [claim, readHeaderClaim(claimValue(claims, claim)).value]),
     ),
+    ...(incomparable.length > 0 && { incomparable }),
   }
+}
+
+type AllGroups = Pick<Identity, 'groups' | 'areGroupsKnown'>
+
+/** Says whether the groups are known only where that is not the default, so that most sessions stay as small as they are. */
+function readAllGroups(
+  claims: Claims,
+  { groupsClaim, groupsSeparator }: IdentityOptions,
+): AllGroups {
+  const claim = claimValue(claims, groupsClaim)
+  const { value: groups, ignored } = readGroups(claim, groupsSeparator)
+  const isKnown = !isAbsent(claim) && ignored === undefined
+  return areGroupsKnown({ groups }) === isKnown ? { groups } : { groups, areGroupsKnown: isKnown }
+}
+
+function isIncomparable(claim: unknown): boolean {
+  return !isAbsent(claim) && !isComparable(claim)
 }
 
 /**
@@ -42,17 +67,35 @@ export function renewIdentity(
 ): Identity {
   const now = toIdentity(claims, options)
   const isSaid = (claim: string) => !isAbsent(claimValue(claims, claim))
-  const { email, ...others } = before
+  const { email, areGroupsKnown: _, incomparable: __, ...others } = before
   const isSame = !isSaid(options.emailClaim) || claimValue(claims, options.emailClaim) === email
   const isDenied = isSaid('email_verified') && !isVouchedFor(claims)
   return {
-    ...(isSame && !isDenied ? before : others),
+    ...others,
+    ...(email && isSame && !isDenied && { email }),
     ...now,
-    groups: isSaid(options.groupsClaim) ? now.groups : before.groups,
-    claims: {
-      ...now.claims,
-      ...Object.fromEntries(Object.entries(before.claims).filter(([claim]) => !isSaid(claim))),
-    },
+    ...groupsOf(isSaid(options.groupsClaim) ? now : before),
+    ...claimsOf(now, before, isSaid),
+  }
+}
+
+function groupsOf({ groups, areGroupsKnown }: Identity): AllGroups {
+  return areGroupsKnown === undefined ? { groups } : { groups, areGroupsKnown }
+}
+
+function claimsOf(
+  now: Identity,
+  before: Identity,
+  isSaid: (claim: string) => boolean,
+): Pick<Identity, 'claims' | 'incomparable'> {
+  const unsaid = Object.entries(before.claims).filter(([claim]) => !isSaid(claim))
+  const incomparable = [
+    ...(now.incomparable ?? []),
+    ...(before.incomparable ?? []).filter((claim) => !isSaid(claim)),
+  ]
+  return {
+    claims: { ...now.claims, ...Object.fromEntries(unsaid) },
+    ...(incomparable.length > 0 && { incomparable }),
   }
 }
 

@@ -13,6 +13,8 @@ export interface MeOptions {
   readonly cookies: Cookies
   readonly sessions: Pick<Sessions, 'find' | 'readLives'>
   readonly realmOf: (host: string) => string
+  /** Claims that are shown beside those that every identity has. */
+  readonly claims: readonly string[]
   /** Idle timeout; 0 = sessions do not end by idleness. */
   readonly idleTimeoutMs: number
   readonly now: () => EpochMs
@@ -57,7 +59,7 @@ export function createMe(options: MeOptions) {
         sessions_url: addresses.sessions(site),
         events_url: addresses.events(site),
       }
-      const body = { ...claimsOf(found.session.identity), ...facts }
+      const body = { ...claimsOf(found.session.identity, options.claims), ...facts }
       return json(200, body, requestIdOf(raw), [NO_STORE])
     }
     const body = {
@@ -77,10 +79,15 @@ function isUse(c: NodeContext): boolean {
   return values.length !== 1 || values[0] !== 'false'
 }
 
-/** Puts our own members last, so that no claim named by IDENTITY_HEADERS replaces one of them. */
-function claimsOf(identity: Identity): Record<string, unknown> {
+/**
+ * Leaves out claims that only conditions compare. Puts our own members last, so that no claim named by IDENTITY_HEADERS
+ * replaces one of them.
+ */
+function claimsOf(identity: Identity, shown: readonly string[]): Record<string, unknown> {
   return {
-    ...identity.claims,
+    ...Object.fromEntries(
+      Object.entries(identity.claims).filter(([claim]) => shown.includes(claim)),
+    ),
     iss: identity.issuer,
     sub: identity.subject,
     email: identity.email,

@@ -38,7 +38,14 @@ describe.concurrent('the command line', () => {
   test('check-config prints every setting, and of secrets only that they are there', async ({
     expect,
   }) => {
-    await using rules = await writeRules([{ access: 'signed-in', degraded: 'deny' }])
+    const team = { paths: ['/team'], allow: { groups: ['a'], networks: ['192.0.2.7'] } }
+    await using rules = await writeRules(
+      [
+        { access: 'signed-in', degraded: 'deny' },
+        { access: 'signed-in', name: 'team', policy: 'admins', report: true, ...team },
+      ],
+      { policies: { admins: { groups: ['admins'], none: [{ users: ['u1'] }] } } },
+    )
     const { code, lines } = await run(['check-config'], {
       COOKIE_DOMAIN: 'example.com',
       ALLOW_ANY_USER: '',
@@ -54,7 +61,9 @@ describe.concurrent('the command line', () => {
         'SESSION_MAX_AGE=86400',
         'OIDC_CLIENT_SECRET=***',
         'SESSION_ENCRYPTION_KEY=***',
+        '# admins: all (groups: admins; none (users: u1))',
         '# 1. signed-in · degraded: deny',
+        '# team. signed-in · paths: /team · allow: all (groups: a; networks: 192.0.2.7) · policy: admins · report: the next rule that matches decides',
       ]),
     )
     expect(lines.join('\n')).not.toContain(SECRET)

@@ -1,8 +1,8 @@
 import { isIP } from 'node:net'
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { ValueError } from '../../src/config/config-error.ts'
-import { parseNetworks } from '../../src/config/networks.ts'
+import { createNetworks, parseNetwork, parseNetworks } from '../../src/config/networks.ts'
 import { anyText } from '../support/any-text.ts'
 import { rows, words } from '../support/words.ts'
 
@@ -54,5 +54,31 @@ test('any text is refused with a ValueError, or is a network that holds its own 
         expect(error.message).toBe(`${entry} is not a network`)
       }
     }),
+  )
+})
+
+describe('networks of a condition', () => {
+  const inNetwork = (source: string, address: string) =>
+    createNetworks([parseNetwork(source)].filter((each) => each !== undefined)).contains(address)
+
+  test.for([
+    ...rows`10.0.0.0/8>10.9.9.9 10.0.0.0/8>::ffff:10.9.9.9 10.0.0.0/8>::ffff:a09:909
+      ::ffff:10.0.0.0/104>10.9.9.9 ::ffff:10.0.0.0/104>::ffff:10.9.9.9 ::ffff:192.0.2.7>192.0.2.7
+      ::ffff:0:0/96>203.0.113.7 0.0.0.0/0>::ffff:203.0.113.7 ::/0>2001:db8::1
+      2001:db8::/32>2001:DB8:0::1 2001:db8::7>2001:db8::7 fe80::/10>fe80::1%eth0`(true),
+    ...rows`10.0.0.0/8>11.0.0.1 10.0.0.0/8>::10.9.9.9 ::ffff:10.0.0.0/104>11.0.0.1
+      ::/0>203.0.113.7 ::/0>::ffff:203.0.113.7 ::/95>203.0.113.7 ::ffff:203.0.113.7/95>203.0.113.7 0.0.0.0/0>2001:db8::1
+      0.0.0.0/0>::203.0.113.7`(false),
+  ])('%s: %s', ([row, expected]) => {
+    const [network = '', address = ''] = row.split('>')
+    expect(inNetwork(network, address)).toBe(expected)
+  })
+
+  test('hold nothing where there is none', () =>
+    expect(createNetworks([]).contains('192.0.2.7')).toBe(false))
+
+  test.for(['', 'localhost', '192.0.2', '192.0.2.7:80', '[::1]', '192.0.2.7, 10.0.0.1', 'unknown'])(
+    'throw for %j, because false would permit under none',
+    (text) => expect(() => inNetwork('192.0.2.0/24', text)).toThrow(TypeError),
   )
 })

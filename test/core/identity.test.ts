@@ -178,7 +178,11 @@ describe('after a refresh without UserInfo', () => {
   test.for<[string, Claims, Claims]>([
     ['what nobody says stays', nobody, {}],
     ['a group that was taken away is gone', { ...nobody, groups: ['ops'] }, { groups: ['ops'] }],
-    ['all groups that were taken away are gone', { ...nobody, groups: [] }, { groups: [] }],
+    [
+      'all groups that were taken away are gone',
+      { ...nobody, groups: [] },
+      { groups: [], areGroupsKnown: true },
+    ],
     ['the address stays where it is the same', { ...nobody, email: EMAIL }, {}],
     ['another address is not verified', { ...nobody, email: 'x@y.test' }, { email: undefined }],
     ['a denied address is gone', { ...nobody, email_verified: false }, { email: undefined }],

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { loginRequired } from '../support/refusal.ts'
 import { APP, startRelyingParty } from '../support/relying-party.ts'
+import { writeRules } from '../support/rules-file.ts'
 import { useParty } from '../support/used-party.ts'
 
 const ME = `${APP}/oauth2/me`
@@ -59,6 +60,23 @@ test('no claim that IDENTITY_HEADERS names replaces a member of /me', async () =
   })
   expect(body).not.toHaveProperty('email')
   expect(Object.values(body).filter((value) => value === 'of the provider')).toHaveLength(1)
+})
+
+test('/me leaves out claims that only conditions compare', async () => {
+  await using rules = await writeRules([
+    { access: 'signed-in', allow: { claims: { clearance: 'high', department: ['R&D'] } } },
+  ])
+  await using compared = await startRelyingParty({
+    ALLOW_ANY_USER: '',
+    IDENTITY_HEADERS: 'X-Department=department',
+    VESTIBULE_CONFIG: rules.path,
+  })
+  compared.provider.tamperIdToken({ clearance: 'high', department: 'R&D' })
+  const { browser, isSignedIn } = await compared.attempt()
+  expect(isSignedIn).toBe(true)
+  const body = parseMe((await browser.fetch(ME)).body)
+  expect(body).toMatchObject({ department: 'R&D' })
+  expect(body).not.toHaveProperty('clearance')
 })
 
 test.for(['', '?slide=false', '?slide=true', '?slide=', '?slide=false&slide=true', '?unknown=1'])(

@@ -6,6 +6,7 @@ import { afterAll, beforeAll } from 'vitest'
 import type { Environment } from '../../src/config/config.ts'
 import { ConfigError } from '../../src/config/config-error.ts'
 import { loadConfig } from '../../src/config/load.ts'
+import type { RuleSet } from '../../src/core/access/rule-set.ts'
 
 export const CLIENT_SECRET = 'the-client-secret-nobody-prints'
 
@@ -68,4 +69,16 @@ export function useFolder() {
     return pathOf(name)
   }
   return { pathOf, write }
+}
+
+/** Makes a folder for settings files, each of which is used beside the smallest configuration. */
+export function useSettingsFile() {
+  const { write } = useFolder()
+  async function withFile(yaml: string, changes: Environment = {}): Promise<Environment> {
+    return { ...confidential, VESTIBULE_CONFIG: await write(yaml), ...changes }
+  }
+  async function rulesOf(...given: Parameters<typeof withFile>): Promise<RuleSet> {
+    return loadConfig(await withFile(...given)).rules
+  }
+  return { withFile, rulesOf }
 }

@@ -1,9 +1,8 @@
-import { isRecord } from '../../core/json.ts'
 import type { YamlContent } from '../sources/yaml.ts'
 
 /**
- * Finds the values of claims in conditions whose text YAML changes, such as `0123`, `1e3` or `True`, because a condition
- * compares texts. Returns the path of each.
+ * Finds keys, and values of claims in conditions, whose text YAML changes, such as `0123`, `1e3` or `True`, because names
+ * and claims are compared by their text. Returns the path of each.
  */
 export function alteredValues({ typed, written }: YamlContent): (readonly PropertyKey[])[] {
   return below(typed, written, [])
@@ -18,15 +17,13 @@ function below(
     return path.includes('claims') && String(typed) !== written ? [path] : []
   }
   // Claims of tokens have always been compared as YAML reads them.
-  return Object.entries(typed).flatMap(([key, value]) =>
-    key === 'bearer' && path.length === 2
-      ? []
-      : below(value, memberOf(written, key), [...path, key]),
-  )
+  return Object.entries(typed).flatMap(([key, value]) => {
+    if (key === 'bearer' && path.length === 2) return []
+    const place = [...path, key]
+    return hasMember(written, key) ? below(value, written[key], place) : [place]
+  })
 }
 
-function memberOf(value: unknown, key: string): unknown {
-  return isRecord(value) || Array.isArray(value)
-    ? (value as Record<string, unknown>)[key]
-    : undefined
+function hasMember(value: unknown, key: string): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, key)
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { isRecord } from '../../core/json.ts'
 
 /** Depth of the condition of `allow` is 1; each `all`, `any` and `none` adds one. */
 const MAX_DEPTH = 8
@@ -15,18 +16,18 @@ export const textList = listOf(
 )
 
 const NO_VALUE = 'is neither a text, a number, true or false, nor a list of these'
-const scalar = z.union([z.string().min(1), z.number(), z.boolean()], NO_VALUE)
+const scalar = z.union([z.string().min(1, 'is an empty text'), z.number(), z.boolean()], NO_VALUE)
 
-/**
- * Values that claims may have, by the name of the claim. Refuses `__proto__`, because `z.record` drops it and thereby a
- * condition in silence (threat A35).
- */
-export const claimValues = z
-  .custom<object>(
-    (value) => !(value instanceof Object && Object.hasOwn(value, '__proto__')),
-    'names __proto__, which cannot be compared',
-  )
-  .pipe(z.record(z.string().min(1), z.union([scalar, listOf(scalar)], NO_VALUE)))
+/** Refuses a map with `__proto__`, because `z.record` drops it and thereby a condition in silence (threat A35). */
+export const mapOfNames = z.custom<object>(
+  (value) => !(isRecord(value) && Object.hasOwn(value, '__proto__')),
+  'has the key __proto__, which cannot be a name',
+)
+
+/** Values that claims may have, by the name of the claim. */
+export const claimValues = mapOfNames.pipe(
+  z.record(z.string().min(1), z.union([scalar, listOf(scalar)], NO_VALUE)),
+)
 
 type ClaimValues = z.output<typeof claimValues>
 type Texts = z.output<typeof textList>
@@ -65,7 +66,11 @@ function conditionAt(depth: number): z.ZodType<ConditionSource> {
       any: z.exactOptional(members),
       none: z.exactOptional(members),
     })
-    .refine(isNotEmpty, `is an empty map, ${NOT_EMPTY} condition`)
+    .refine(isNotEmpty, {
+      error: `is an empty map, ${NOT_EMPTY} condition`,
+      // A key that is unknown says more.
+      when: ({ issues }) => issues.length === 0,
+    })
 }
 
 function isNotEmpty(map: object): boolean {

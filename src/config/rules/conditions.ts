@@ -40,9 +40,7 @@ function compileTexts(
   where: string,
   problems: string[],
 ): Condition {
-  if (kind === 'groups') {
-    attempt(where, 'see configuration.md', problems, () => refuseCutEntries(entries))
-  }
+  if (kind === 'groups') refuseCutNames(entries, where, problems)
   if (kind === 'groups' || kind === 'users') return { kind, values: new Set(entries) }
   for (const [index, entry] of entries.entries()) {
     const address = kind === 'emails' ? entry : `a@${entry}`
@@ -66,11 +64,16 @@ const KIND_OF_CLAIM: ReadonlyMap<string, TextKind> = new Map([
 function claimsOf({ claims = {} }: ConditionSource, where: string, problems: string[]) {
   return Object.entries(claims).map(([name, given]): Condition => {
     const values = [given].flat().map(String)
+    const place = `${where}.claims.${name}`
     const kind = KIND_OF_CLAIM.get(name)
-    return kind
-      ? compileTexts(kind, values, `${where}.claims.${name}`, problems)
-      : { kind: 'claim', name, values: new Set(values) }
+    if (kind) return compileTexts(kind, values, place, problems)
+    refuseCutNames(values, place, problems)
+    return { kind: 'claim', name, values: new Set(values) }
   })
+}
+
+function refuseCutNames(entries: readonly string[], where: string, problems: string[]): void {
+  attempt(where, 'see configuration.md', problems, () => refuseCutEntries(entries))
 }
 
 function networksOf({ networks }: ConditionSource, where: string, problems: string[]): Condition[] {

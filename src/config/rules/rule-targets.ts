@@ -1,9 +1,24 @@
+import type { RuleConditions } from '../../core/access/rule-finder.ts'
 import { isMethod } from '../../core/forwarded-request.ts'
 import { compilePathPattern, type PathPattern } from '../../core/path-pattern.ts'
 import { type HostPattern, parseHostPattern } from '../../core/site.ts'
+import type { RuleSource } from './rules-file.ts'
+
+/** Compiles which requests a rule is for. */
+export function compileTargets(
+  { hosts, paths, methods }: RuleSource,
+  where: string,
+  problems: string[],
+): Pick<RuleConditions, 'hosts' | 'paths' | 'methods'> {
+  return {
+    ...(hosts && { hosts: compileHosts(hosts, where, problems) }),
+    ...(paths && { paths: compilePaths(paths, `${where}.paths`, problems) }),
+    ...(methods && { methods: compileMethods(methods, where, problems) }),
+  }
+}
 
 /** Compiles methods; `HEAD` counts as `GET`. */
-export function compileMethods(
+function compileMethods(
   sources: readonly string[],
   where: string,
   problems: string[],
@@ -15,7 +30,7 @@ export function compileMethods(
   return new Set(methods)
 }
 
-export function compileHosts(
+function compileHosts(
   sources: readonly string[],
   where: string,
   problems: string[],
@@ -27,6 +42,7 @@ export function compileHosts(
   })
 }
 
+/** Compiles paths, of which any one is enough. */
 export function compilePaths(
   sources: readonly string[],
   where: string,

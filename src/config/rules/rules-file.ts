@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { claimValues, conditionSource, textList } from './condition-source.ts'
+import { claimValues, conditionSource, mapOfNames, textList } from './condition-source.ts'
 
 /** Tokens that a rule accepts, as written in the file; `core/bearer.ts` defines their meaning. */
 const bearer = z.strictObject({
@@ -39,12 +39,14 @@ const rule = z.strictObject({
 })
 
 /** Named conditions. */
-const policies = z.record(z.string().regex(POLICY_NAME), conditionSource, {
-  error: ({ code }) =>
-    code === 'invalid_key'
-      ? 'is not a name of 1 to 64 letters, digits, dots, dashes and underscores, the first of them a letter or digit'
-      : 'is not a map such as policies: { admins: { groups: [admins] } }',
-})
+const policies = mapOfNames.pipe(
+  z.record(z.string().regex(POLICY_NAME), conditionSource, {
+    error: ({ code }) =>
+      code === 'invalid_key'
+        ? 'is not a name of 1 to 64 letters, digits, dots, dashes and underscores, the first of them a letter or digit'
+        : 'is not a map such as policies: { admins: { groups: [admins] } }',
+  }),
+)
 
 /** Schema of what `VESTIBULE_CONFIG` holds beside settings. */
 export const rulesFile = z.strictObject({

@@ -112,7 +112,7 @@ export const requestSettings = {
       notes,
       note(
         ACCESS,
-        'A YAML file with settings and `rules`; the environment wins over its settings.',
+        'A YAML file with settings, `rules` and `policies`; the environment wins over its settings.',
       ),
     ),
   IDENTITY_HEADERS: list

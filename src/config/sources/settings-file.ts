@@ -74,7 +74,7 @@ function parseRules(content: YamlContent, report: Report): RulesFile | undefined
 }
 
 const ALTERED =
-  'is read as a number or as true or false, and its text would change: put it in quotes, as claims are compared by their text'
+  'is read as a number or as true or false, and its text would change: put it in quotes, as it is compared by its text'
 
 /** Names a key only where it looks like one, as `describeUnknown` does. */
 function shownStep(step: PropertyKey): string {

@@ -12,6 +12,7 @@ export type Condition =
       readonly kind: 'groups' | 'emails' | 'emailDomains' | 'users'
       readonly values: ReadonlySet<string>
     }
+  /** Claim that is none of the kinds above: `sub`, `email` and `groups` are. */
   | { readonly kind: 'claim'; readonly name: string; readonly values: ReadonlySet<string> }
   | { readonly kind: 'networks'; readonly networks: Networks }
 
@@ -19,6 +20,7 @@ export type Condition =
 export interface Networks {
   /** Networks as configured: `192.0.2.0/24`, or a single address. */
   readonly sources: readonly string[]
+  /** Throws `TypeError` for what is no address, because an answer either way might permit. */
   contains(address: string): boolean
 }
 

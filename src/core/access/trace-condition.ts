@@ -1,4 +1,4 @@
-import { cleanText } from '../clean-text.ts'
+import { cleanOwnText } from '../clean-text.ts'
 import { comparedClaim, type Identity, isKept } from '../identity.ts'
 import { type Condition, evaluate, type Requester, type Truth } from './condition.ts'
 import { listed } from './listed-values.ts'
@@ -42,36 +42,37 @@ export function reasonFor(condition: Condition, requester: Requester): string | 
   const truth = evaluate(condition, requester)
   return truth === true
     ? undefined
-    : cleanText(reasonOf(condition, truth, requester), MAX_REASON_CHARS)
+    : cleanOwnText(reasonOf(condition, truth, requester), MAX_REASON_CHARS)
 }
 
+type Evaluated = readonly [Condition, Truth]
 type Leaf = Exclude<Condition, { readonly of: readonly Condition[] }>
 
 function reasonOf(condition: Condition, truth: Truth, requester: Requester): string {
   if (!('of' in condition)) {
-    return `${labelOf(condition)}: ${truth === false ? MISSED[condition.kind] : whyUnknown(condition, requester)}`
+    const reason = truth === false ? MISSED[condition.kind] : whyUnknown(condition, requester)
+    return `${labelOf(condition)}: ${reason}`
   }
-  const members = condition.of.map((each) => [each, evaluate(each, requester)] as const)
-  // The members that decide: `all` ends at a false one, `none` at a true one; of `any` none is true.
-  const decisive = members.filter(
-    ([, each]) => each === (condition.kind === 'none' && truth === false ? true : truth),
-  )
+  const members = condition.of.map((each): Evaluated => [each, evaluate(each, requester)])
+  const having = (wanted: Truth) => members.filter(([, its]) => its === wanted)
+  const reasons = (of: readonly Evaluated[]) =>
+    of.map(([each, its]) => reasonOf(each, its, requester)).join('; ')
   switch (condition.kind) {
-    case 'all': {
-      const [[first, its] = [condition, truth]] = decisive
-      return reasonOf(first, its, requester)
-    }
+    case 'all':
+      return reasons(having(truth).slice(0, 1))
     case 'any':
-      return `any: ${members.map(([each, its]) => reasonOf(each, its, requester)).join('; ')}`
+      return `any: ${reasons(members)}`
     case 'none':
       return truth === false
-        ? `none: ${decisive.map(([each]) => labelOf(each)).join(', ')} matched`
-        : `none: ${decisive.map(([each, its]) => reasonOf(each, its, requester)).join('; ')}`
+        ? `none: ${having(true)
+            .map(([each]) => labelOf(each))
+            .join(', ')} matched`
+        : `none: ${reasons(having('unknown'))}`
   }
 }
 
 function labelOf(condition: Condition): string {
-  return condition.kind === 'claim' ? `claim ${condition.name}` : condition.kind
+  return condition.kind === 'claim' ? `claim ${listed([condition.name])}` : condition.kind
 }
 
 function valuesOf(condition: Leaf): Iterable<string> {
@@ -105,7 +106,7 @@ function whyUnknown(condition: Leaf, { identity }: Requester): string {
 
 function whyClaimUnknown(identity: Identity, name: string): string {
   if (identity.incomparable?.includes(name)) {
-    return 'unknown, because it is neither text, a number, true or false, nor a list of these'
+    return 'unknown, because it is neither text, an exact number, true or false, nor a list of these'
   }
   return isKept(identity, name)
     ? 'unknown, because there is no such claim'
