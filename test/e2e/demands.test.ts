@@ -75,17 +75,15 @@ describe('what the address of the middleware demands', () => {
     expect([status, headers['x-auth-request-user']]).toEqual([200, ''])
   })
 
-  test('is named in the line of a 403, on a public rule too', async () => {
-    const { headers } = await ask({ query: '?policy=admins', uri: '/public/a' }, 'member')
+  test.for<[policy: string, missing: string]>([
+    ['admins', 'groups: none of the wanted ones'],
+    ['office', "networks: the client's address is in none of them"],
+  ])('is named in the line of a 403, on a public rule too: %s', async ([policy, missing]) => {
+    const { headers } = await ask({ query: `?policy=${policy}`, uri: '/public/a' }, 'member')
     const id = headers['x-request-id']
     const line = party.vestibule.log().find(({ request_id }) => request_id === id)
-    expect(line).toMatchObject({
-      event: 'not_permitted',
-      code: 'demanded_policy',
-      policy: 'admins',
-      reason:
-        'the address of the middleware demands what is not met: groups: none of the wanted ones',
-    })
+    const reason = `the address of the middleware demands what is not met: ${missing}`
+    expect(line).toMatchObject({ event: 'not_permitted', code: 'demanded_policy', policy, reason })
     expect(line).not.toHaveProperty('rule')
   })
 })

@@ -144,7 +144,7 @@ describe('a rule that only reports', () => {
   test('is evaluated behind the answer', async () => {
     const { note, counted, lines } = start([DENY, SIGNED_IN])
     note(BY_SESSION)
-    await Promise.resolve()
+    for (let step = 0; step < 20; step++) await Promise.resolve()
     expect([counted, lines]).toEqual([[], []])
     await behind()
     expect([counted, lines]).toMatchObject([['1'], [{ rule: '1' }]])

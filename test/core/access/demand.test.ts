@@ -13,7 +13,7 @@ function groups(...names: readonly string[]) {
 }
 
 /** Returns the conditions that an address demands, or the refusal of the address. */
-function read(url: string) {
+function read(url: string | undefined) {
   try {
     return createDemandReader(policies)(url)?.conditions
   } catch (error) {
@@ -23,7 +23,8 @@ function read(url: string) {
 }
 
 describe('the address of a middleware', () => {
-  test.for<[url: string, conditions: unknown]>([
+  test.for<[url: string | undefined, conditions: unknown]>([
+    [undefined, undefined],
     ['/auth', undefined],
     ['/auth?', undefined],
     ['/auth?&', undefined],
