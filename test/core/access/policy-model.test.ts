@@ -1,8 +1,9 @@
 import { expect, test } from 'vitest'
 import { expectSameAnswers } from '../../support/policy-model/expect-same-answers.ts'
 
-test('generated files, people and requests get the answers of a plain model', () => {
-  const answers = expectSameAnswers({ files: Number(process.env['FILES'] ?? 300), seed: Number(process.env['SEED'] ?? 1) })
-  console.log(answers)
-  expect(answers.get('200 named')).toBeGreaterThan(50)
+// 200,000 cases are asked by test/full/contact/policy-model.test.ts.
+test('4,000 generated cases of files, people and requests get the answers of a plain model', () => {
+  const given = expectSameAnswers({ files: 100, seed: 16 })
+  // Refusing everything would be no proof.
+  expect(given['200 with identity']).toBeGreaterThan(200)
 })

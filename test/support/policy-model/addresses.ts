@@ -30,7 +30,8 @@ function contains(network: string, { bits, value }: Address): boolean {
   const [base = '', length] = network.split('/')
   const from = parse(base)
   if (from?.bits !== bits) return false
-  const rest = BigInt(bits - Number(length ?? bits))
+  const mapped = bits === 32 && base.includes(':') ? 96 : 0
+  const rest = BigInt(length === undefined ? 0 : bits + mapped - Number(length))
   return from.value >> rest === value >> rest
 }
 

@@ -33,15 +33,16 @@ export function valueOf(condition: WrittenCondition, asker: Asker): Truth {
 
 /** Evaluates each of the lists `groups`, `emails` and `emailDomains` that there is. */
 export function valuesOfLists(lists: WrittenLists, { claims, file }: Asker): readonly Truth[] {
-  const address = countedAddress(claims, file)?.toLowerCase() ?? ''
-  const parts = /^[!-?[-~]+@([a-z0-9.-]+)$/.exec(address)
-  const isPlain = parts !== null && address.split('@').length === 2
+  const sent = countedAddress(claims, file) ?? ''
+  const parts = /^[!-?A-~]+@([a-z\d.-]+)$/i.exec(sent)
+  const isPlain = parts !== null && /^[!-~]*$/.test(sent)
+  const address = sent.toLowerCase()
   const ofAddress = (part: string, named: readonly string[]) =>
     isPlain ? known(named.some((each) => each.toLowerCase() === part)) : UNKNOWN
   return [
     ...(lists.groups ? [isAmong(groupsAsRead(claims, file), lists.groups)] : []),
     ...(lists.emails ? [ofAddress(address, lists.emails)] : []),
-    ...(lists.emailDomains ? [ofAddress(parts?.[1] ?? '', lists.emailDomains)] : []),
+    ...(lists.emailDomains ? [ofAddress(parts?.[1]?.toLowerCase() ?? '', lists.emailDomains)] : []),
   ]
 }
 

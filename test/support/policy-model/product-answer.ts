@@ -1,5 +1,6 @@
 import { writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
+import type { Config } from '../../../src/config/config.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { createRules, type Rules } from '../../../src/core/access/rule-set.ts'
 import { type Claims, withoutEmptyMembers } from '../../../src/core/claims.ts'
@@ -25,12 +26,18 @@ export type AskProduct = (sent: SentCheck, claims: SentClaims | undefined) => Po
  */
 export function loadProduct(yaml: string, path: string, hosts: readonly string[]): AskProduct {
   writeFileSync(path, yaml)
-  const config = loadConfig({
-    ...confidential,
-    PROTECTED_HOSTS: hosts.join(),
-    ALLOW_ANY_USER: '',
-    VESTIBULE_CONFIG: path,
-  })
+  return createProduct(
+    loadConfig({
+      ...confidential,
+      PROTECTED_HOSTS: hosts.join(),
+      ALLOW_ANY_USER: '',
+      VESTIBULE_CONFIG: path,
+    }),
+  )
+}
+
+/** Answers by a configuration as loaded. */
+export function createProduct(config: Config): AskProduct {
   const { settings } = config
   const rules = createRules(config.rules)
   const sites = createSites(config.hosts)

@@ -1,0 +1,9 @@
+import { expect, test } from 'vitest'
+import { expectSameAnswers } from '../../support/policy-model/expect-same-answers.ts'
+
+const ROWS = Array.from({ length: 10 }, (_, at) => ({ files: 500, seed: 1600 + at }))
+
+// 200,000 cases in all.
+test.for(ROWS)('20,000 generated cases of seed $seed get the answers of a plain model', (sample) => {
+  expect(expectSameAnswers(sample)['200 with identity']).toBeGreaterThan(1000)
+})
