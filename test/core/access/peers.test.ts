@@ -28,16 +28,24 @@ const EXAMPLES = [
   ...traefikForwardAuth,
 ]
 
-describe.for(EXAMPLES)('what $peer documents ($page)', ({ ours, rows }) => {
+describe.for(EXAMPLES)('$peer, $page', ({ ours, rows }) => {
   const { pathOf } = useFolder()
 
-  test.for(rows)('$url?$query for $who from $from: $theirs, ours $ours', (row) => {
+  test.for(rows.map((row) => [describeRow(row), row] as const))('%s', ([, row]) => {
     const ask = loadProduct(ours, pathOf('vestibule.yaml'), ['*.example.com'])
-    const [expected, reason] = row.ours ?? [row.theirs, undefined]
+    const [expected, reason = ''] = row.ours ?? [row.theirs]
     expect(outcomeOf(ask, row)).toBe(expected)
-    if (row.ours) expect([reason?.length, expected]).not.toEqual([0, row.theirs])
+    expect(reason !== '', 'a difference has a reason').toBe(expected !== row.theirs)
   })
 })
+
+function describeRow({ who, method = 'GET', url, query = '', from, theirs, ours }: Comparison) {
+  const asker = who ? JSON.stringify(who) : 'a stranger'
+  const demand = query === '' ? '' : ` behind ?${query}`
+  const origin = from === undefined ? '' : ` from ${from}`
+  const answers = ours ? `${theirs} there, ${ours[0]} here` : theirs
+  return `${method} ${url}${demand}${origin} by ${asker}: ${answers}`
+}
 
 function outcomeOf(ask: AskProduct, { url, method = 'GET', query = '', from, who }: Comparison) {
   const [, host = '', path = ''] = /^https:\/\/([^/]+)(.*)$/.exec(url) ?? []

@@ -40,7 +40,17 @@ function truthOf(condition: object, claims: SentClaims): string {
 }
 
 /** Texts that a careless comparison might make of a claim. */
-const WANTED = ['a', '7', '1.5', 'true', 'false', 'null', 'undefined', '[object Object]', '9007199254740992']
+const WANTED = [
+  'a',
+  '7',
+  '1.5',
+  'true',
+  'false',
+  'null',
+  'undefined',
+  '[object Object]',
+  '9007199254740992',
+]
 
 describe('a claim of every JSON type', () => {
   test.for<[unknown, groups: string, claims: string]>([
@@ -109,12 +119,15 @@ describe('names of prototypes', () => {
     },
   )
 
-  test.for(rows`constructor toString __proto__ hasOwnProperty`())('no policy is called %s', ([name]) => {
-    const ask = load({ policies: { p: { users: ['ann'] } }, rules: [{ access: 'public' }] })
-    expect(ask(askedFor('/', `policy=${name}`), ann).status).toBe(403)
-    expect(ask(askedFor('/', `policy=${name}`), undefined).status).toBe(403)
-    expect(ask(askedFor('/', 'policy=p'), ann).status).toBe(200)
-  })
+  test.for(rows`constructor toString __proto__ hasOwnProperty`())(
+    'no policy is called %s',
+    ([name]) => {
+      const ask = load({ policies: { p: { users: ['ann'] } }, rules: [{ access: 'public' }] })
+      expect(ask(askedFor('/', `policy=${name}`), ann).status).toBe(403)
+      expect(ask(askedFor('/', `policy=${name}`), undefined).status).toBe(403)
+      expect(ask(askedFor('/', 'policy=p'), ann).status).toBe(200)
+    },
+  )
 })
 
 describe('conditions within conditions', () => {
@@ -123,7 +136,9 @@ describe('conditions within conditions', () => {
   const problemsOf = async (condition: object) =>
     problemsWith({
       ALLOW_ANY_USER: '',
-      VESTIBULE_CONFIG: await write(stringify({ rules: [{ access: 'signed-in', allow: condition }] })),
+      VESTIBULE_CONFIG: await write(
+        stringify({ rules: [{ access: 'signed-in', allow: condition }] }),
+      ),
     })
 
   test('eight levels are evaluated, and nine stop a start', async () => {

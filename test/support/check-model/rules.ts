@@ -29,8 +29,11 @@ const FOLDS: readonly Fold[] = [
 const SLASHES: readonly Fold[] = [(text) => text, (text) => text.replace(/\/$/, '')]
 
 /** Rule as far as it says which requests it is for. */
-interface Matched extends Pick<RuleSource, 'hosts' | 'paths' | 'methods'> {
+interface Matched {
   readonly access: RuleSource['access'] | 'optional'
+  readonly hosts?: readonly string[] | undefined
+  readonly paths?: readonly string[] | undefined
+  readonly methods?: readonly string[] | undefined
   readonly report?: boolean | undefined
 }
 

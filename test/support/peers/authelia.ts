@@ -50,14 +50,20 @@ rules:
         who: { amr: ['pwd'] },
         from: '203.0.113.7',
         theirs: 'sign in',
-        ours: ['refuse', 'there is no step-up: let the provider ask for the second factor at the sign-in'],
+        ours: [
+          'refuse',
+          'there is no step-up: let the provider ask for the second factor at the sign-in',
+        ],
       },
       {
         url: 'https://secure.example.com/',
         who: { amr: ['pwd'] },
         from: '192.0.2.7, 203.0.113.7',
         theirs: 'pass',
-        ours: ['refuse', "the right-most address outside TRUSTED_PROXIES counts, not the first, which a client writes itself"],
+        ours: [
+          'refuse',
+          'the right-most address outside TRUSTED_PROXIES counts, not the first, which a client writes itself',
+        ],
       },
       { url: 'https://private.example.com/', who: second, theirs: 'pass' },
       {

@@ -85,7 +85,10 @@ rules:
         who: { email: 'ann@example.org', email_verified: true },
         from: '203.0.113.7',
         theirs: 'pass',
-        ours: ['refuse', 'an attribute that nobody sent is unknown and not false; let the provider always send it'],
+        ours: [
+          'refuse',
+          'an attribute that nobody sent is unknown and not false; let the provider always send it',
+        ],
       },
       {
         url: 'https://app.example.com/',
@@ -98,7 +101,10 @@ rules:
         who: { email: 'ann@example.org', email_verified: false },
         from: '192.0.2.7',
         theirs: 'pass',
-        ours: ['refuse', 'authentik says email_verified: false of everybody unless its scope mapping is changed; or set OIDC_TRUST_EMAIL'],
+        ours: [
+          'refuse',
+          'authentik says email_verified: false of everybody unless its scope mapping is changed; or set OIDC_TRUST_EMAIL',
+        ],
       },
     ],
   },

@@ -27,7 +27,11 @@ rules:
       { url: 'https://app.example.com/', who: { ...google, hd: 'example.net' }, theirs: 'refuse' },
       { url: 'https://app.example.com/', who: { ...google, hd: 'EXAMPLE.com' }, theirs: 'refuse' },
       { url: 'https://app.example.com/', who: { iss: google.iss }, theirs: 'refuse' },
-      { url: 'https://app.example.com/', who: { ...google, hd: ['x', 'example.com'] }, theirs: 'pass' },
+      {
+        url: 'https://app.example.com/',
+        who: { ...google, hd: ['x', 'example.com'] },
+        theirs: 'pass',
+      },
     ],
   },
   {
@@ -66,9 +70,21 @@ rules:
         who: { realm_access: { roles: ['user', 'admin'] }, suspended: false },
         theirs: 'pass',
       },
-      { url: 'https://app.example.com/admin/x', who: { groups: ['ops'], suspended: false }, theirs: 'pass' },
-      { url: 'https://app.example.com/admin/x', who: { groups: ['dev'], suspended: false }, theirs: 'refuse' },
-      { url: 'https://app.example.com/admin/x', who: { groups: ['ops'], suspended: true }, theirs: 'refuse' },
+      {
+        url: 'https://app.example.com/admin/x',
+        who: { groups: ['ops'], suspended: false },
+        theirs: 'pass',
+      },
+      {
+        url: 'https://app.example.com/admin/x',
+        who: { groups: ['dev'], suspended: false },
+        theirs: 'refuse',
+      },
+      {
+        url: 'https://app.example.com/admin/x',
+        who: { groups: ['ops'], suspended: true },
+        theirs: 'refuse',
+      },
       {
         url: 'https://app.example.com/admin/x',
         who: { groups: ['ops'] },

@@ -47,7 +47,10 @@ rules:
         query: 'allowed_groups=admins',
         who: { groups: ['admins'] },
         theirs: 'pass',
-        ours: ['refuse', 'the parameter is called groups; one with an unknown name is refused with 400'],
+        ours: [
+          'refuse',
+          'the parameter is called groups; one with an unknown name is refused with 400',
+        ],
       },
     ],
   },
@@ -67,9 +70,21 @@ rules:
 `,
     rows: [
       { url: 'https://app.example.com/status', theirs: 'pass' },
-      { url: 'https://app.example.com/status', method: 'POST', theirs: 'sign in' },
+      {
+        url: 'https://app.example.com/status',
+        method: 'POST',
+        theirs: 'pass',
+        ours: [
+          'sign in',
+          "the visitor's method counts, and not that of the check, which is GET for all of Traefik's",
+        ],
+      },
       { url: 'https://app.example.com/static/app.js', theirs: 'pass' },
-      { url: 'https://app.example.com/static', theirs: 'sign in', ours: ['pass', '/static/** is the folder as well'] },
+      {
+        url: 'https://app.example.com/static',
+        theirs: 'sign in',
+        ours: ['pass', '/static/** is the folder as well'],
+      },
       {
         url: 'https://app.example.com/',
         who: { email: 'ann@example.com', email_verified: true },
@@ -94,7 +109,10 @@ rules:
         url: 'https://app.example.com/',
         who: { email: 'ann@example.com' },
         theirs: 'pass',
-        ours: ['refuse', 'an address counts only where the provider says that it is verified, or with OIDC_TRUST_EMAIL'],
+        ours: [
+          'refuse',
+          'an address counts only where the provider says that it is verified, or with OIDC_TRUST_EMAIL',
+        ],
       },
       {
         url: 'https://app.example.com/',

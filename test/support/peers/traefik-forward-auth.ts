@@ -25,7 +25,12 @@ rules:
       { url: 'https://app.example.com/', query, who: { groups: ['managers'] }, theirs: 'pass' },
       { url: 'https://app.example.com/', query, who: { roles: ['hr'] }, theirs: 'pass' },
       { url: 'https://app.example.com/', query, who: { groups: ['staff'] }, theirs: 'refuse' },
-      { url: 'https://app.example.com/', query, who: { sub: 'bad', groups: ['managers'] }, theirs: 'refuse' },
+      {
+        url: 'https://app.example.com/',
+        query,
+        who: { sub: 'bad', groups: ['managers'] },
+        theirs: 'refuse',
+      },
       {
         url: 'https://app.example.com/',
         query,

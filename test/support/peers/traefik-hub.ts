@@ -20,8 +20,18 @@ identityHeaders: [Group=grp]
 `,
     rows: [
       { url: 'https://app.example.com/', query: 'policy=admin', theirs: 'sign in' },
-      { url: 'https://app.example.com/', query: 'policy=admin', who: { grp: 'admin' }, theirs: 'pass' },
-      { url: 'https://app.example.com/', query: 'policy=admin', who: { grp: 'Admin' }, theirs: 'refuse' },
+      {
+        url: 'https://app.example.com/',
+        query: 'policy=admin',
+        who: { grp: 'admin' },
+        theirs: 'pass',
+      },
+      {
+        url: 'https://app.example.com/',
+        query: 'policy=admin',
+        who: { grp: 'Admin' },
+        theirs: 'refuse',
+      },
       { url: 'https://app.example.com/', query: 'policy=admin', who: {}, theirs: 'refuse' },
       {
         url: 'https://app.example.com/',
@@ -53,9 +63,21 @@ rules:
         who: { user: { roles: ['dev', 'ops'] }, contract: 'internal' },
         theirs: 'pass',
       },
-      { url: 'https://app.example.com/', who: { department: 'it', contract: 'internal' }, theirs: 'pass' },
-      { url: 'https://app.example.com/', who: { department: 'hr', contract: 'internal' }, theirs: 'refuse' },
-      { url: 'https://app.example.com/', who: { department: 'it', contract: 'external' }, theirs: 'refuse' },
+      {
+        url: 'https://app.example.com/',
+        who: { department: 'it', contract: 'internal' },
+        theirs: 'pass',
+      },
+      {
+        url: 'https://app.example.com/',
+        who: { department: 'hr', contract: 'internal' },
+        theirs: 'refuse',
+      },
+      {
+        url: 'https://app.example.com/',
+        who: { department: 'it', contract: 'external' },
+        theirs: 'refuse',
+      },
       {
         url: 'https://app.example.com/',
         who: { department: 'it' },

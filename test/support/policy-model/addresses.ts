@@ -55,7 +55,9 @@ function parseV6(text: string): bigint {
   const dotted = /[\d.]+\.\d+$/.exec(text)?.[0]
   const v4 = dotted === undefined ? undefined : parseV4(dotted)
   const plain =
-    v4 === undefined ? text : text.replace(/[\d.]+$/, `${(v4 >> 16n).toString(16)}:${(v4 & 0xffffn).toString(16)}`)
+    v4 === undefined
+      ? text
+      : text.replace(/[\d.]+$/, `${(v4 >> 16n).toString(16)}:${(v4 & 0xffffn).toString(16)}`)
   const [head = [], tail] = plain.split('::').map((half) => half.split(':').filter(Boolean))
   const zeros = Array<string>(8 - head.length - (tail?.length ?? 0)).fill('0')
   return [...head, ...zeros, ...(tail ?? [])].reduce(

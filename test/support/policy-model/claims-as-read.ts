@@ -46,7 +46,9 @@ function groupsOfMember(member: unknown): readonly string[] | undefined {
   const { name } = member as { name?: unknown }
   if (typeof name === 'string' && name !== '') return [name]
   const isMap = Object.values(member as object).every(isMapOfTexts)
-  return isMap && Object.keys(member as object).length > 0 ? Object.keys(member as object) : undefined
+  return isMap && Object.keys(member as object).length > 0
+    ? Object.keys(member as object)
+    : undefined
 }
 
 /** Recognizes what Zitadel says of a role: the organizations in which it holds, by their ids. */
@@ -91,16 +93,9 @@ function whole(text: string | undefined): Texts {
 
 /** Returns the text of a scalar; `undefined` for a number that JSON may have rounded, and for anything else. */
 function textOf(value: unknown): string | undefined {
-  switch (typeof value) {
-    case 'string':
-      return value
-    case 'boolean':
-      return `${value}`
-    case 'number':
-      return Math.abs(value) <= Number.MAX_SAFE_INTEGER ? `${value}` : undefined
-    default:
-      return undefined
-  }
+  if (typeof value === 'string') return value
+  if (typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER) return undefined
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : undefined
 }
 
 function isNothing(value: unknown): boolean {

@@ -45,11 +45,16 @@ export function expectSameAnswers({ files, seed }: Sample): Readonly<Record<stri
     for (const { sent, claims } of requests) {
       const expected = describeAnswer(expectedAnswer(file, sent, claims))
       given[expected] = (given[expected] ?? 0) + 1
-      if (describeAnswer(ask(sent, claims)) !== expected) throw new DifferentAnswer({ file, sent, claims })
+      if (describeAnswer(ask(sent, claims)) !== expected)
+        throw new DifferentAnswer({ file, sent, claims })
     }
   })
   try {
-    const { errorInstance: error } = fc.check(property, { numRuns: files, seed, endOnFailure: true })
+    const { errorInstance: error } = fc.check(property, {
+      numRuns: files,
+      seed,
+      endOnFailure: true,
+    })
     if (error instanceof DifferentAnswer) throw new Error(describeCase(error.found, load, seed))
     if (error) throw error
   } finally {
@@ -87,6 +92,6 @@ function describeCase({ sent, ...found }: Case, load: Load, seed: number): strin
   return `${stringify(file)}\n${JSON.stringify(facts, undefined, 1)}`
 }
 
-function describeAnswer({ status, isNamed }: PolicyAnswer): string {
+export function describeAnswer({ status, isNamed }: PolicyAnswer): string {
   return `${status}${isNamed ? ' with identity' : ''}`
 }

@@ -85,7 +85,9 @@ function demandOf(query: string): Demand | undefined {
 export const PROTECTED_HOSTS = ['app.example.com', 'other.example.com', '*.wild.example.com']
 
 function isProtected(host: string): boolean {
-  return PROTECTED_HOSTS.some((each) => each === host || (each[0] === '*' && host.endsWith(each.slice(1))))
+  return PROTECTED_HOSTS.some(
+    (each) => each === host || (each[0] === '*' && host.endsWith(each.slice(1))),
+  )
 }
 
 /** Returns the rules in the file's order, then its public paths, then everybody whom its lists name. */

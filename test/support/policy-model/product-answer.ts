@@ -112,11 +112,18 @@ export function headersOf(sent: SentCheck): Readonly<Record<string, string>> {
   }
 }
 
-/** Codes of a refused request; any other is a failure, which no case asks for. */
-function statusOf({ code, message }: AuthError): 400 | 403 {
-  if (['invalid_request', 'hidden_dots', 'foreign_host'].includes(code)) return 400
-  if (code === 'unknown_policy') return 403
-  throw new Error(`${code}: ${message}`)
+const REFUSALS: Readonly<Record<string, PolicyAnswer['status']>> = {
+  invalid_request: 400,
+  hidden_dots: 400,
+  foreign_host: 400,
+  unknown_policy: 403,
+}
+
+/** Returns the status of a refused request; any other error is a failure, which no case asks for. */
+function statusOf(error: AuthError): PolicyAnswer['status'] {
+  const status = REFUSALS[error.code]
+  if (status === undefined) throw error
+  return status
 }
 
 function answer(status: PolicyAnswer['status'], isNamed = false): PolicyAnswer {

@@ -34,8 +34,14 @@ const kinds = fc.constantFrom(
 )
 
 const hosts = fc.oneof(
-  { weight: 12, arbitrary: fc.constantFrom('app.example.com', 'other.example.com', 'b.wild.example.com') },
-  { weight: 1, arbitrary: fc.constantFrom('evil.example', 'wild.example.com', 'a.b.wild.example.com') },
+  {
+    weight: 12,
+    arbitrary: fc.constantFrom('app.example.com', 'other.example.com', 'b.wild.example.com'),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom('evil.example', 'wild.example.com', 'a.b.wild.example.com'),
+  },
 )
 
 const addresses = fc.constantFrom(

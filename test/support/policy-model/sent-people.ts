@@ -6,7 +6,19 @@ const scalars = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom<unknown>(...TEXTS, ...GROUPS) },
   {
     weight: 4,
-    arbitrary: fc.constantFrom<unknown>(1, 0, -0, 1.5, -7, 1e21, 2 ** 53, 2 ** 53 - 1, -(2 ** 53), true, false),
+    arbitrary: fc.constantFrom<unknown>(
+      1,
+      0,
+      -0,
+      1.5,
+      -7,
+      1e21,
+      2 ** 53,
+      2 ** 53 - 1,
+      -(2 ** 53),
+      true,
+      false,
+    ),
   },
   { weight: 2, arbitrary: fc.constantFrom<unknown>(null, '') },
 )
@@ -15,7 +27,12 @@ const scalars = fc.oneof(
 const anyClaim: fc.Arbitrary<unknown> = fc.oneof(
   { weight: 5, arbitrary: scalars },
   { weight: 4, arbitrary: fc.array(scalars, { maxLength: 3 }) },
-  { weight: 1, arbitrary: fc.array(fc.oneof(scalars, fc.constantFrom<unknown>({}, [], ['a'], { name: 'a' })), { maxLength: 3 }) },
+  {
+    weight: 1,
+    arbitrary: fc.array(fc.oneof(scalars, fc.constantFrom<unknown>({}, [], ['a'], { name: 'a' })), {
+      maxLength: 3,
+    }),
+  },
   { weight: 1, arbitrary: fc.jsonValue() },
 )
 
@@ -42,7 +59,10 @@ const groupMember = fc.oneof(
 
 const groupClaim: fc.Arbitrary<unknown> = fc.oneof(
   { weight: 8, arbitrary: fc.array(groupMember, { maxLength: 4 }) },
-  { weight: 2, arbitrary: fc.constantFrom<unknown>(...GROUPS, 'a,staff', 'admins  a', ' a , 1', '') },
+  {
+    weight: 2,
+    arbitrary: fc.constantFrom<unknown>(...GROUPS, 'a,staff', 'admins  a', ' a , 1', ''),
+  },
   { weight: 1, arbitrary: fc.constantFrom<unknown>(1, 2 ** 53, true, false, null, 0) },
   {
     weight: 2,
@@ -54,7 +74,16 @@ const groupClaim: fc.Arbitrary<unknown> = fc.oneof(
   },
 )
 
-const ODD_ADDRESSES = ['', 'ann', 'a@b@example.com', 'zoë@example.com', 'ann@exämple.com', 'ann@\u212a.example', '@example.com', 'ann@']
+const ODD_ADDRESSES = [
+  '',
+  'ann',
+  'a@b@example.com',
+  'zoë@example.com',
+  'ann@exämple.com',
+  'ann@\u212a.example',
+  '@example.com',
+  'ann@',
+]
 const addresses = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom<unknown>(...EMAILS, 'ANN@EXAMPLE.COM') },
   { weight: 1, arbitrary: fc.constantFrom<unknown>(...ODD_ADDRESSES, null, 7, [EMAILS[0]], {}) },
@@ -65,7 +94,10 @@ export const sentPeople: fc.Arbitrary<SentClaims> = fc
   .tuple(
     fc.record({
       iss: fc.constant('https://id.example.com'),
-      sub: fc.oneof({ weight: 9, arbitrary: fc.constantFrom(...USERS) }, fc.string({ minLength: 1 })),
+      sub: fc.oneof(
+        { weight: 9, arbitrary: fc.constantFrom(...USERS) },
+        fc.string({ minLength: 1 }),
+      ),
     }),
     fc.record(
       {

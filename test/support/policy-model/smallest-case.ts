@@ -1,5 +1,3 @@
-type Json = unknown
-
 /** Makes a failing case as small as it stays failing by leaving out members of objects and lists, one after the other. */
 export function smallestCase<Case>(failing: Case, isFailing: (smaller: Case) => boolean): Case {
   const smaller = variantsOf(failing).find((variant) => isFailing(variant as Case))
@@ -7,7 +5,7 @@ export function smallestCase<Case>(failing: Case, isFailing: (smaller: Case) => 
 }
 
 /** Yields the value without one of its members, the outer ones first, and with one member made smaller. */
-function* variantsOf(value: Json): Generator<Json> {
+function* variantsOf(value: unknown): Generator {
   if (typeof value !== 'object' || value === null) return
   if (Array.isArray(value)) {
     for (const at of value.keys()) yield value.toSpliced(at, 1)

@@ -3,7 +3,12 @@ import type { WrittenCondition } from './written.ts'
 
 export const GROUPS = ['admins', 'staff', 'a', '1', '__proto__']
 export const USERS = ['ann', 'Ann', '1', 'zoë']
-export const EMAILS = ['ann@example.com', 'Bob@Example.COM', 'ann@corp.example', 'x@sub.example.com']
+export const EMAILS = [
+  'ann@example.com',
+  'Bob@Example.COM',
+  'ann@corp.example',
+  'x@sub.example.com',
+]
 const DOMAINS = ['example.com', 'Corp.Example', 'sub.example.com']
 const NETWORKS = [
   '203.0.113.0/24',
