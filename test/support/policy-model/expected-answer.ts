@@ -40,26 +40,31 @@ export function expectedAnswer(
   const { readings, host, kind } = sent
   if (readings === undefined || !isProtected(host)) return answer(400)
   if (readings.some((path) => /^\/oauth2(?:$|\/)/i.test(path))) return answer(403)
-  const rules = allRules(file)
-  const found = [...foundRules(rules, { method: sent.method, hostname: host, readings })]
+  const request = { method: sent.method, hostname: host, readings }
+  const found = [...foundRules(allRules(file), request)]
   const met = found.flatMap((rule) => rule ?? [])
   if (met.length < found.length || met.some(({ access }) => access === 'deny')) return answer(403)
-  const isDemanding = demand.policy !== undefined || demand.groups !== undefined
-  const isOpen = met.every(({ access }) => access === 'public' || access === 'optional')
-  if (isOpen && !isDemanding) {
-    const tellsName = met.some(({ access }) => access === 'optional')
-    return answer(200, tellsName && claims !== undefined && kind !== 'preflight')
+  const demanded: readonly WrittenRule[] = [
+    ...(demand.policy === undefined ? [] : [{ access, policy: demand.policy }]),
+    ...(demand.groups === undefined ? [] : [{ access, groups: demand.groups }]),
+  ]
+  const needed = [...met, ...demanded]
+  if (needed.every(isOpen)) {
+    const tellsName = met.some((rule) => rule.access === 'optional') && kind !== 'preflight'
+    return answer(200, tellsName && claims !== undefined)
   }
   if (kind === 'preflight' && met.every(({ preflight }) => preflight === 'pass')) return answer(200)
   if (!claims) return answer(SIGN_IN[kind])
   const address = clientAddress(sent.forwardedFor, file.trustedProxies ?? PRIVATE)
-  const asker: Asker = { claims, address, file }
-  const needed = [
-    ...met.flatMap((rule) => needsOf(rule, asker)),
-    ...needsOf({ access: 'signed-in', ...(demand.policy && { policy: demand.policy }) }, asker),
-    ...needsOf({ access: 'signed-in', ...(demand.groups && { groups: demand.groups }) }, asker),
-  ]
-  return isCertain(every(needed)) ? answer(200, true) : answer(403)
+  const truths = needed.flatMap((rule) => truthsOf(rule, { claims, address, file }))
+  return isCertain(every(truths)) ? answer(200, true) : answer(403)
+}
+
+/** Access of what the middleware's address demands, as if it were rules. */
+const access = 'signed-in'
+
+function isOpen({ access }: WrittenRule): boolean {
+  return access === 'public' || access === 'optional'
 }
 
 const SIGN_IN = { page: 302, form: 303, script: 401, preflight: 401 } as const
@@ -106,8 +111,8 @@ function allRules(file: WrittenFile): readonly WrittenRule[] {
   ]
 }
 
-/** Returns all that a rule needs to be true. */
-function needsOf(rule: WrittenRule, asker: Asker): readonly Truth[] {
+/** Evaluates all that a rule needs. */
+function truthsOf(rule: WrittenRule, asker: Asker): readonly Truth[] {
   const { groups, emails, emailDomains, allow, policy } = rule
   const lists = valuesOfLists(
     { ...(groups && { groups }), ...(emails && { emails }), ...(emailDomains && { emailDomains }) },
