@@ -44,11 +44,7 @@ export function expectedAnswer(
   const found = [...foundRules(allRules(file), request)]
   const met = found.flatMap((rule) => rule ?? [])
   if (met.length < found.length || met.some(({ access }) => access === 'deny')) return answer(403)
-  const demanded: readonly WrittenRule[] = [
-    ...(demand.policy === undefined ? [] : [{ access, policy: demand.policy }]),
-    ...(demand.groups === undefined ? [] : [{ access, groups: demand.groups }]),
-  ]
-  const needed = [...met, ...demanded]
+  const needed = [...met, ...demandedRules(demand)]
   if (needed.every(isOpen)) {
     const tellsName = met.some((rule) => rule.access === 'optional') && kind !== 'preflight'
     return answer(200, tellsName && claims !== undefined)
@@ -60,8 +56,13 @@ export function expectedAnswer(
   return isCertain(every(truths)) ? answer(200, true) : answer(403)
 }
 
-/** Access of what the middleware's address demands, as if it were rules. */
-const access = 'signed-in'
+/** Returns what the middleware's address demands as if it were rules. */
+function demandedRules({ policy, groups }: Demand): readonly WrittenRule[] {
+  return [
+    ...(policy === undefined ? [] : [{ access: 'signed-in', policy } as const]),
+    ...(groups === undefined ? [] : [{ access: 'signed-in', groups } as const]),
+  ]
+}
 
 function isOpen({ access }: WrittenRule): boolean {
   return access === 'public' || access === 'optional'
