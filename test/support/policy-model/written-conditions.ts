@@ -58,7 +58,7 @@ const leaf: fc.Arbitrary<WrittenCondition> = fc.oneof(
   fc.record({ emails: some(EMAILS) }),
   fc.record({ emailDomains: some(DOMAINS) }),
   fc.record({ users: some(USERS) }),
-  fc.record({ networks: some(NETWORKS) }),
+  { weight: 2, arbitrary: fc.record({ networks: some(NETWORKS) }) },
   fc.record({ claims: fc.record({ email: some(EMAILS) }) }),
   {
     weight: 3,

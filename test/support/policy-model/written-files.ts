@@ -60,7 +60,7 @@ function signedInRule(policies: readonly string[]) {
       allow: rarely(1, conditions),
       policy: policies.length > 0 ? rarely(2, fc.constantFrom(...policies)) : none,
       report,
-      preflight: rarely(5, fc.constant('pass')),
+      preflight: rarely(2, fc.constant('pass')),
       degraded,
     })
     .map(({ lists: found, ...rule }) => ({ ...rule, ...found }))
