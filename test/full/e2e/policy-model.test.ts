@@ -14,11 +14,9 @@ test.for(ROWS)(
   (sample) => expect(expectSameAnswers(sample)['200 with identity']).toBeGreaterThan(1000),
 )
 
-test(
-  'the running service answers 12,000 requests for 100 generated files as a plain model',
-  { timeout: PATIENCE_MS },
-  async () => {
-    const given = await expectSameAnswersOverHttp({ files: 100, people: 3, requests: 30, seed: 17 })
-    expect(given['200 with identity']).toBeGreaterThan(500)
-  },
-)
+test('the running service answers 12,000 requests for 100 generated files as a plain model', {
+  timeout: PATIENCE_MS,
+}, async () => {
+  const given = await expectSameAnswersOverHttp({ files: 100, people: 3, requests: 30, seed: 17 })
+  expect(given['200 with identity']).toBeGreaterThan(500)
+})

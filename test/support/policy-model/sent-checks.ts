@@ -10,7 +10,7 @@ const groups = fc
   .tuple(some(GROUPS), fc.constantFrom(',', ' , ', '%2C', '+,'))
   .map(([each, separator]) => `groups=${each.map(encodeURIComponent).join(separator)}`)
 const ODD =
-  'x=1 Policy=p policy & groups groups= groups=, groups=a,,b groups=a&groups=a policy=p&policy=p %70olicy=p policy=%00 policy=+p groups=%20a%20 groups=a&x if=1&policy=p'.split(
+  'x=1 Policy=p policy & groups groups= groups=, groups=a,,b policy=unknown&groups=a,,b groups=a&groups=a policy=p&policy=p %70olicy=p policy=%00 policy=+p groups=%20a%20 groups=a&x if=1&policy=p'.split(
     ' ',
   )
 
