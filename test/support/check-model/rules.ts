@@ -28,20 +28,39 @@ const FOLDS: readonly Fold[] = [
 ]
 const SLASHES: readonly Fold[] = [(text) => text, (text) => text.replace(/\/$/, '')]
 
+/** Rule as far as it says which requests it is for. */
+interface Matched {
+  readonly access: RuleSource['access'] | 'optional'
+  readonly hosts?: readonly string[] | undefined
+  readonly paths?: readonly string[] | undefined
+  readonly methods?: readonly string[] | undefined
+  readonly report?: boolean | undefined
+}
+
 /**
- * Demands what every rule demands that is the first to match some reading, in some folding, with the final slash or
- * without it (docs/rules.md).
+ * Returns every rule that is the first to match some reading, in some folding, with the final slash or without it
+ * (docs/rules.md); `undefined` among them where no rule matches one of these. Rules that only report are passed over.
  */
-export function demandOf(rules: readonly RuleSource[], request: RuledRequest): Demand {
-  const found = new Set<RuleSource | undefined>()
+export function foundRules<Rule extends Matched>(
+  rules: readonly Rule[],
+  request: RuledRequest,
+): ReadonlySet<Rule | undefined> {
+  const deciding = rules.filter(({ report }) => report !== true)
+  const found = new Set<Rule | undefined>()
   for (const reading of request.readings) {
     for (const fold of FOLDS) {
       for (const slash of SLASHES) {
         const seen = (text: string) => slash(fold(text))
-        found.add(rules.find((rule) => applies(rule, request, reading, seen)))
+        found.add(deciding.find((rule) => applies(rule, request, reading, seen)))
       }
     }
   }
+  return found
+}
+
+/** Demands what every rule demands that is found. */
+export function demandOf(rules: readonly RuleSource[], request: RuledRequest): Demand {
+  const found = foundRules(rules, request)
   const all = [...found].flatMap((rule) => rule ?? [])
   const bearers = all.flatMap(({ bearer }) => bearer ?? [])
   const isForTokens = bearers.length === all.length
@@ -59,9 +78,10 @@ export function demandOf(rules: readonly RuleSource[], request: RuledRequest): D
   }
 }
 
-function applies(rule: RuleSource, request: RuledRequest, reading: string, seen: Fold): boolean {
+function applies(rule: Matched, request: RuledRequest, reading: string, seen: Fold): boolean {
   const { method, hostname, readings } = request
-  if (rule.access === 'public' && readings.length > 1) return false
+  const isOpen = rule.access === 'public' || rule.access === 'optional'
+  if (isOpen && readings.length > 1) return false
   if (rule.methods && !rule.methods.includes(method === 'HEAD' ? 'GET' : method)) return false
   if (rule.hosts && !rule.hosts.some((pattern) => isHost(pattern, hostname))) return false
   return !rule.paths || rule.paths.some((each) => isPath(split(seen(each)), split(seen(reading))))
