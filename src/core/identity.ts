@@ -38,6 +38,7 @@ export function areGroupsKnown({
  * asked for at the sign-in, or is neither a scalar nor a list of scalars.
  */
 export function comparedClaim(identity: Identity, claim: string): HeaderClaim | undefined {
+  if (claim === 'groups' && !areGroupsKnown(identity)) return undefined
   if (identity.incomparable?.includes(claim)) return undefined
   const value = headerClaim(identity, claim)
   return value === '' ? undefined : value
