@@ -114,13 +114,13 @@ test.for<readonly [answer: string, args: readonly string[], code: number]>([
 })
 
 test.for<readonly [fault: RegExp, ...args: string[]]>([
-  [/url: .*expected string/],
-  [/url: must be a whole address such as https:/, '--url=app.example.com/x'],
-  [/user: /, `--url=${ADMIN}`, '--user='],
-  [/email: /, `--url=${ADMIN}`, '--email='],
-  [/method: /, `--url=${ADMIN}`, '--method='],
-  [/policy: /, `--url=${ADMIN}`, '--policy='],
-  [/ip: is no IP address/, `--url=${ADMIN}`, '--ip=localhost'],
+  [/--url: is missing/],
+  [/--url: must be a whole address such as https:/, '--url=app.example.com/x'],
+  [/--user: is empty/, `--url=${ADMIN}`, '--user='],
+  [/--email: is empty/, `--url=${ADMIN}`, '--email='],
+  [/--method: is empty/, `--url=${ADMIN}`, '--method='],
+  [/--policy: is empty/, `--url=${ADMIN}`, '--policy='],
+  [/--ip: is no IP address/, `--url=${ADMIN}`, '--ip=localhost'],
   [/is not a JSON array/, `--url=${ADMIN}`, '--groups=["a",1]'],
   [/--claim must have the form NAME=VALUE/, `--url=${ADMIN}`, '--claim=a'],
   [/--claim must have the form NAME=VALUE/, `--url=${ADMIN}`, '--claim==a'],
@@ -145,6 +145,11 @@ test('a configuration that cannot be used is told with all of its problems', asy
   for (const problem of ['PROTECTED_HOSTS: is empty', 'TRUSTED_PROXIES: x', 'rules.0.policy: '])
     expect(output).toContain(`\n  - ${problem}`)
   expect(output).toContain('note: PROTECTED_HOST is not a setting')
+})
+
+test('the root without its final slash, which some servers compare, is no blank line', async () => {
+  const { output } = await run('--url=https://app.example.com/')
+  expect(output).toMatch(/^ {2}\(empty\) → /m)
 })
 
 test('nothing but what access needs is asked for or read', async () => {
@@ -224,11 +229,12 @@ describe('--tests', () => {
     ['yes', /tests: the file has no tests/],
     [`- { url: "${ADMIN}" }`, /tests\.0\.expect: /],
     [`- { url: "${ADMIN}", expect: 200 }`, /tests\.0\.expect: /],
-    ['- { expect: deny }', /tests\.0\.url: /],
+    ['- { expect: deny }', /tests\.0\.url: is missing/],
     ['- { url: /admin, expect: deny }', /tests\.0\.url: must be a whole address/],
     [`${GOOD}- { url: "${ADMIN}", expected: deny }`, /tests\.4: Unrecognized key: "expected"/],
-    [`- { url: "${ADMIN}", user: 7, expect: deny }`, /tests\.0\.user: /],
-    [`- { url: "${ADMIN}", groups: admins, expect: deny }`, /tests\.0\.groups: /],
+    [`- { url: "${ADMIN}", user: 7, expect: deny }`, /tests\.0\.user: is not a text: write/],
+    [`- { url: "${ADMIN}", groups: admins, expect: deny }`, /tests\.0\.groups: is not a list such/],
+    [`- { url: "${ADMIN}", claims: [a], expect: deny }`, /tests\.0\.claims: is not a map such/],
     [`- { url: "${ADMIN}", ip: office, expect: deny }`, /tests\.0\.ip: is no IP address/],
     ['more: 1\ntests: []', /Unrecognized key: "more"/],
     ['- [', /not YAML: line /],

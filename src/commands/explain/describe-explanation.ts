@@ -60,9 +60,10 @@ function describeClient({ ip, client }: Explanation): string {
 }
 
 function describeReadings({ readings, ambiguous, fault }: Explanation): readonly string[] {
-  const decided = readings.map(({ path, rule }) =>
-    fault === undefined ? `${path} → ${rule ?? 'no rule'}` : path,
-  )
+  const decided = readings.map(({ path, rule }) => {
+    const shown = path || '(empty)'
+    return fault === undefined ? `${shown} → ${rule ?? 'no rule'}` : shown
+  })
   return ambiguous ? [...decided, AMBIGUOUS] : decided
 }
 

@@ -49,7 +49,11 @@ export function parseOptions(args: string[]): ParsedOptions {
 function parseQuestion(asked: Asked): { readonly question: Question } {
   const { data, error } = question.safeParse(questionOf(asked))
   if (data) return { question: data }
-  throw new ValueError(describeIssues(error).join('; '))
+  throw new ValueError(
+    describeIssues(error)
+      .map((issue) => `--${issue}`)
+      .join('; '),
+  )
 }
 
 function parseExpectation(given: string | undefined): { readonly expect?: Expectation } {
