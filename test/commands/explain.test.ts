@@ -59,6 +59,7 @@ test.for<readonly [args: readonly string[], line: string | RegExp]>([
   [['--method=OPTIONS'], 'method: OPTIONS'],
   [['--email=ada@example.com'], /^who: without sub · email: ada@example\.com · groups: unknown$/],
   [['--groups='], /^who: .* groups: none$/],
+  [['--groups=a', '--groups', 'b,c'], /^who: .* groups: a, b, c$/],
   [['--ip=10.0.0.1'], 'client: unknown, because 10.0.0.1 is one of TRUSTED_PROXIES'],
   [['--claim=n=7', '--claim=n=x=y'], /claim n: 7 → yes \(7, x=y\)$/],
   [['--claim=n=["7"]'], /claim n: 7 → yes \(7\)$/],
@@ -114,7 +115,7 @@ test.for<readonly [answer: string, args: readonly string[], code: number]>([
 })
 
 test.for<readonly [fault: RegExp, ...args: string[]]>([
-  [/url: .*expected string/],
+  [/url: must be a whole address such as https:/],
   [/url: must be a whole address such as https:/, '--url=app.example.com/x'],
   [/user: /, `--url=${ADMIN}`, '--user='],
   [/email: /, `--url=${ADMIN}`, '--email='],
@@ -227,8 +228,8 @@ describe('--tests', () => {
     ['- { expect: deny }', /tests\.0\.url: /],
     ['- { url: /admin, expect: deny }', /tests\.0\.url: must be a whole address/],
     [`${GOOD}- { url: "${ADMIN}", expected: deny }`, /tests\.4: Unrecognized key: "expected"/],
-    [`- { url: "${ADMIN}", user: 7, expect: deny }`, /tests\.0\.user: /],
-    [`- { url: "${ADMIN}", groups: admins, expect: deny }`, /tests\.0\.groups: /],
+    [`- { url: "${ADMIN}", user: 7, expect: deny }`, /tests\.0\.user: is not a text: write it in quotes/],
+    [`- { url: "${ADMIN}", groups: admins, expect: deny }`, /tests\.0\.groups: is not a list such as \[a, b\]/],
     [`- { url: "${ADMIN}", ip: office, expect: deny }`, /tests\.0\.ip: is no IP address/],
     ['more: 1\ntests: []', /Unrecognized key: "more"/],
     ['- [', /not YAML: line /],

@@ -102,14 +102,14 @@ describe('conditions', () => {
     expect(problems.join()).not.toContain('ada@example.com!')
   })
 
-  test('eight levels are compiled, nine are not, nor a hundred', async () => {
+  test('all, any and none are compiled eight deep, not nine deep, nor a hundred', async () => {
     const deep = (depth: number) =>
-      allow(`${'none: [{ '.repeat(depth - 1)}groups: [a]${' }]'.repeat(depth - 1)}`)
+      allow(`${'none: [{ '.repeat(depth)}groups: [a]${' }]'.repeat(depth)}`)
     expect(problemsOf(await withFile(deep(8)))).toEqual([])
     for (const depth of [9, 100]) {
       expect(problemsOf(await withFile(deep(depth)))).toEqual([
         expect.stringMatching(
-          /^VESTIBULE_CONFIG: rules\.0\.allow(?:\.none\.0){7}\.none: nests conditions more than 8 deep/,
+          /^VESTIBULE_CONFIG: rules\.0\.allow(?:\.none\.0){8}\.none: nests conditions more than 8 deep/,
         ),
       ])
     }

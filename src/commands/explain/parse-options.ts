@@ -67,7 +67,7 @@ function valuesOf(args: string[]) {
       method: { type: 'string' },
       user: { type: 'string' },
       email: { type: 'string' },
-      groups: { type: 'string' },
+      groups: { type: 'string', multiple: true },
       claim: { type: 'string', multiple: true },
       ip: { type: 'string' },
       policy: { type: 'string' },
@@ -83,7 +83,7 @@ type Asked = Omit<ReturnType<typeof valuesOf>, 'tests' | 'expect' | 'json'>
 function questionOf({ groups, claim, ...asked }: Asked): object {
   return {
     ...asked,
-    ...(groups !== undefined && { groups: parseGroups(groups) }),
+    ...(groups !== undefined && { groups: groups.flatMap((names) => parseGroups(names)) }),
     ...(claim !== undefined && { claims: claimsIn(claim) }),
   }
 }

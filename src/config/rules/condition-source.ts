@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { isRecord } from '../../core/json.ts'
 
-/** Depth of the condition of `allow` is 1; each `all`, `any` and `none` adds one. */
+/** Bounds how deep `all`, `any` and `none` nest; the condition of `allow` or of a policy is at depth 0. */
 const MAX_DEPTH = 8
 const NOT_EMPTY = 'which could mean everybody or nobody: remove it, or name at least one'
 
@@ -78,4 +78,4 @@ function isNotEmpty(map: object): boolean {
 }
 
 /** Schema of a condition. Its depth is bounded by its own, so that no file exhausts the stack. */
-export const conditionSource = conditionAt(1)
+export const conditionSource = conditionAt(0)
