@@ -228,8 +228,14 @@ describe('--tests', () => {
     ['- { expect: deny }', /tests\.0\.url: /],
     ['- { url: /admin, expect: deny }', /tests\.0\.url: must be a whole address/],
     [`${GOOD}- { url: "${ADMIN}", expected: deny }`, /tests\.4: Unrecognized key: "expected"/],
-    [`- { url: "${ADMIN}", user: 7, expect: deny }`, /tests\.0\.user: is not a text: write it in quotes/],
-    [`- { url: "${ADMIN}", groups: admins, expect: deny }`, /tests\.0\.groups: is not a list such as \[a, b\]/],
+    [
+      `- { url: "${ADMIN}", user: 7, expect: deny }`,
+      /tests\.0\.user: is not a text: write it in quotes/,
+    ],
+    [
+      `- { url: "${ADMIN}", groups: admins, expect: deny }`,
+      /tests\.0\.groups: is not a list such as \[a, b\]/,
+    ],
     [`- { url: "${ADMIN}", ip: office, expect: deny }`, /tests\.0\.ip: is no IP address/],
     ['more: 1\ntests: []', /Unrecognized key: "more"/],
     ['- [', /not YAML: line /],

@@ -43,7 +43,7 @@ describe('conditions', () => {
     { policy: a }
     ^VESTIBULE_CONFIG: rules\.0\.allow: Unrecognized key: "policy"
     [a]
-    ^VESTIBULE_CONFIG: rules\.0\.allow: .*expected object
+    ^VESTIBULE_CONFIG: rules\.0\.allow: is not a condition such as
     { groups: a }
     ^VESTIBULE_CONFIG: rules\.0\.allow\.groups: is not a list such as \[a, b\]$
     { groups: [] }
@@ -73,7 +73,9 @@ describe('conditions', () => {
     { any: [{}] }
     ^VESTIBULE_CONFIG: rules\.0\.allow\.any\.0: is an empty map
     { none: { groups: [a] } }
-    ^VESTIBULE_CONFIG: rules\.0\.allow\.none: is not a list
+    ^VESTIBULE_CONFIG: rules\.0\.allow\.none: is not a list such as \[\{ groups: \[a\] \}\]$
+    { any: [admins] }
+    ^VESTIBULE_CONFIG: rules\.0\.allow\.any\.0: is not a condition such as
     { claims: {} }
     ^VESTIBULE_CONFIG: rules\.0\.allow\.claims: is an empty map
     { claims: { a: [] } }

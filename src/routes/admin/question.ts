@@ -11,7 +11,9 @@ export const question = z.strictObject({
   user: z.exactOptional(text),
   email: z.exactOptional(text),
   groups: z.exactOptional(z.array(text, 'is not a list such as [a, b]')),
-  claims: z.exactOptional(z.record(text, z.unknown(), 'is not a map such as { department: sales }')),
+  claims: z.exactOptional(
+    z.record(text, z.unknown(), 'is not a map such as { department: sales }'),
+  ),
   ip: z.exactOptional(z.string().refine((ip) => isIP(ip) !== 0, { error: 'is no IP address' })),
   policy: z.exactOptional(text),
 })
