@@ -61,6 +61,8 @@ test.for<readonly [args: readonly string[], line: string | RegExp]>([
   [['--groups='], /^who: .* groups: none$/],
   [['--groups=a', '--groups', 'b,c'], /^who: .* groups: a, b, c$/],
   [['--ip=10.0.0.1'], 'client: unknown, because 10.0.0.1 is one of TRUSTED_PROXIES'],
+  [['--claim=n=7.0'], /claim n: 7 → no \(7\.0\)$/],
+  [['--claim=n=9007199254740993'], /claim n: 7 → no \(9007199254740993\)$/],
   [['--claim=n=7', '--claim=n=x=y'], /claim n: 7 → yes \(7, x=y\)$/],
   [['--claim=n=["7"]'], /claim n: 7 → yes \(7\)$/],
   [['--claim=n=unknown'], /claim n: 7 → no \(unknown\)$/],
