@@ -59,7 +59,10 @@ test.for<readonly [args: readonly string[], line: string | RegExp]>([
   [['--method=OPTIONS'], 'method: OPTIONS'],
   [['--email=ada@example.com'], /^who: without sub · email: ada@example\.com · groups: unknown$/],
   [['--groups='], /^who: .* groups: none$/],
+  [['--groups=a', '--groups', 'b,c'], /^who: .* groups: a, b, c$/],
   [['--ip=10.0.0.1'], 'client: unknown, because 10.0.0.1 is one of TRUSTED_PROXIES'],
+  [['--claim=n=7.0'], /claim n: 7 → no \(7\.0\)$/],
+  [['--claim=n=9007199254740993'], /claim n: 7 → no \(9007199254740993\)$/],
   [['--claim=n=7', '--claim=n=x=y'], /claim n: 7 → yes \(7, x=y\)$/],
   [['--claim=n=["7"]'], /claim n: 7 → yes \(7\)$/],
   [['--claim=n=unknown'], /claim n: 7 → no \(unknown\)$/],
@@ -145,11 +148,6 @@ test('a configuration that cannot be used is told with all of its problems', asy
   for (const problem of ['PROTECTED_HOSTS: is empty', 'TRUSTED_PROXIES: x', 'rules.0.policy: '])
     expect(output).toContain(`\n  - ${problem}`)
   expect(output).toContain('note: PROTECTED_HOST is not a setting')
-})
-
-test('the root without its final slash, which some servers compare, is no blank line', async () => {
-  const { output } = await run('--url=https://app.example.com/')
-  expect(output).toMatch(/^ {2}\(empty\) → /m)
 })
 
 test('nothing but what access needs is asked for or read', async () => {

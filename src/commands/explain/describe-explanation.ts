@@ -60,10 +60,9 @@ function describeClient({ ip, client }: Explanation): string {
 }
 
 function describeReadings({ readings, ambiguous, fault }: Explanation): readonly string[] {
-  const decided = readings.map(({ path, rule }) => {
-    const shown = path || '(empty)'
-    return fault === undefined ? `${shown} → ${rule ?? 'no rule'}` : shown
-  })
+  const decided = readings.map(({ path, rule }) =>
+    fault === undefined ? `${path} → ${rule ?? 'no rule'}` : path,
+  )
   return ambiguous ? [...decided, AMBIGUOUS] : decided
 }
 

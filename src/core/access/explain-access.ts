@@ -54,13 +54,13 @@ export function explainAccess(consulted: Consulted, asked: AskedQuestion): Expla
   }
 }
 
-/** Returns each path once for each rule; several comparisons may have the same. */
+/** Returns each path once for each rule; several comparisons may have the same, and the root is compared as '' too. */
 function readingsOf(matches: ReturnType<Rules['findPerReading']>): readonly ExplainedReading[] {
-  const distinct = new Map(matches.map((match) => [`${match.rule?.name}\n${match.path}`, match]))
-  return [...distinct.values()].map(({ path, rule }) => ({
-    path,
+  const readings = matches.map(({ path, rule }) => ({
+    path: path === '' ? '/' : path,
     ...(rule && { rule: rule.name }),
   }))
+  return [...new Map(readings.map((each) => [JSON.stringify(each), each])).values()]
 }
 
 function classOf(sender: Sender, { request }: Consulted, asked: AskedQuestion) {

@@ -174,6 +174,7 @@ describe('the explanation', () => {
     expect(several.readings).toContainEqual({ path: '/admin/..x', rule: 'admins only' })
     expect(several.readings).toContainEqual({ path: '/admin%2f..x' })
     expect(several.page).toBe(403)
+    expect(ask('/', admin).readings).toEqual([{ path: '/' }])
   })
 
   test('has the readings also where no rule is consulted, and the code of the fault', () => {
