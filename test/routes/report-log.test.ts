@@ -199,29 +199,25 @@ describe('the session of a request whose rule needed none', () => {
     [1, new TypeError('undefined is not a function')],
   ])('may fail, with %i lines: %s', async ([count, error]) => {
     const { note, counted, lines } = start([DENY, PUBLIC], () => Promise.reject(error))
-    for (let at = 0; at < 3; at++) note(NOBODY)
+    note(NOBODY)
     await behind()
     expect(counted).toEqual([])
     expect(lines).toMatchObject(Array.from({ length: count }, () => ({ event: 'report_failed' })))
   })
 })
 
-test('a condition that throws is logged once a second, and the other rules count on', async () => {
+test('a condition that throws is logged, and the other rules count on', async () => {
   const broken = asking(
     at(() => {
       throw new TypeError('no address')
     }),
   )
   const { note, counted, lines } = start([broken, DENY, SIGNED_IN])
-  for (let at = 0; at < 3; at++) note(BY_SESSION)
+  note(BY_SESSION)
   await behind()
-  expect(counted).toEqual(['2', '2', '2'])
+  expect(counted).toEqual(['2'])
   expect(lines).toMatchObject([
     { event: 'report_failed', rule: '1' },
     { event: 'would_deny', rule: '2' },
   ])
-  clock.elapse(1000)
-  note(BY_SESSION)
-  await behind()
-  expect(lines[2]).toMatchObject({ event: 'report_failed', suppressed: 2 })
 })

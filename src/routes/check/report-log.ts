@@ -34,7 +34,6 @@ export function createReportLog(options: ReportLogOptions): ReportLog {
   const { findBehind, clientAddress, onWouldDeny, log } = options
   const accesses = new WeakMap<AccessRule, Access>()
   const throttles = new WeakMap<AccessRule, () => number | undefined>()
-  const sayFault = createThrottle(PAUSE_MS)
 
   async function report(
     checked: CheckedRequest,
@@ -102,14 +101,8 @@ export function createReportLog(options: ReportLogOptions): ReportLog {
   /** Ignores an outage, during which nobody is known whose session is in the store alone. */
   function failed(error: unknown, rule?: string): void {
     if (error instanceof AuthError) return
-    const suppressed = sayFault()
-    if (suppressed === undefined) return
-    const fields = {
-      event: 'report_failed',
-      ...(rule !== undefined && { rule }),
-      ...(suppressed > 0 && { suppressed }),
-      cause: describeCause(error),
-    }
+    const cause = describeCause(error)
+    const fields = { event: 'report_failed', ...(rule !== undefined && { rule }), cause }
     log.error(fields, 'a rule that only reports could not be evaluated')
   }
 
