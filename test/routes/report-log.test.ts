@@ -168,6 +168,17 @@ describe('a rule that only reports', () => {
     ])
     expect(counted).toHaveLength(14)
   })
+
+  test('is explained for a line alone', async () => {
+    const contains = vi.fn(() => false)
+    const { note } = start([asking(at(contains)), SIGNED_IN])
+    note(BY_SESSION)
+    await behind()
+    contains.mockClear()
+    for (let at = 0; at < 5; at++) note(BY_SESSION)
+    await behind()
+    expect(contains).toHaveBeenCalledTimes(5)
+  })
 })
 
 describe('the session of a request whose rule needed none', () => {
