@@ -70,10 +70,11 @@ interface Line {
 function start(rules: readonly UnnamedRule[], findBehind: FindBehind = async () => undefined) {
   const counted: string[] = []
   const lines: Line[] = []
+  let address: string | undefined = '192.0.2.7'
   const write = (line: Line) => void lines.push(line)
   const reports = createReportLog({
     findBehind,
-    clientAddress: () => '192.0.2.7',
+    clientAddress: () => address,
     onWouldDeny: (rule) => counted.push(rule),
     log: { info: write, error: write } as never,
   })
@@ -82,7 +83,7 @@ function start(rules: readonly UnnamedRule[], findBehind: FindBehind = async () 
     const headers = { 'X-Forwarded-Uri': '/a?code=secret', 'X-Request-Id': 'request-1' }
     reports.note(parse(headers), evidence, verdict)
   }
-  return { counted, lines, note }
+  return { counted, lines, note, leave: () => (address = undefined) }
 }
 
 /** Lets what was begun behind an answer come to its end. */
@@ -148,6 +149,15 @@ describe('a rule that only reports', () => {
     expect([counted, lines]).toEqual([[], []])
     await behind()
     expect([counted, lines]).toMatchObject([['1'], [{ rule: '1' }]])
+  })
+
+  test('knows the address of a client that has left since', async () => {
+    const isOurs = asking(at((address) => address === '192.0.2.7'))
+    const { note, counted, leave } = start([isOurs, SIGNED_IN])
+    note(BY_SESSION)
+    leave()
+    await behind()
+    expect(counted).toEqual([])
   })
 
   test('has one line a second, with the number left out', async () => {
