@@ -60,6 +60,12 @@ const ANYBODY: UnnamedRule = { ...base, access: 'signed-in' }
 const SIGNED_IN: UnnamedRule = { passesPreflight: false, access: 'signed-in' }
 const PUBLIC: UnnamedRule = { passesPreflight: false, access: 'public' }
 
+const PREFLIGHT = {
+  'X-Forwarded-Method': 'OPTIONS',
+  Origin: 'https://app.example.com',
+  'Access-Control-Request-Method': 'PUT',
+}
+
 interface Line {
   readonly event: string
   readonly rule?: string
@@ -79,8 +85,8 @@ function start(rules: readonly UnnamedRule[], findBehind: FindBehind = async () 
     log: { info: write, error: write } as never,
   })
   const parse = requestParser(rules)
-  const note = (evidence: Evidence, verdict: Verdict = ALLOW) => {
-    const headers = { 'X-Forwarded-Uri': '/a?code=secret', 'X-Request-Id': 'request-1' }
+  const note = (evidence: Evidence, verdict: Verdict = ALLOW, sent = {}) => {
+    const headers = { 'X-Forwarded-Uri': '/a?code=secret', 'X-Request-Id': 'request-1', ...sent }
     reports.note(parse(headers), evidence, verdict)
   }
   return { counted, lines, note, leave: () => (address = undefined) }
@@ -158,6 +164,16 @@ describe('a rule that only reports', () => {
     leave()
     await behind()
     expect(counted).toEqual([])
+  })
+
+  test.for([
+    [0, true],
+    [1, false],
+  ] as const)('counts %i preflights where it lets them pass: %s', async ([count, passes]) => {
+    const { note, counted } = start([{ ...asking(inB), passesPreflight: passes }, PUBLIC])
+    note(BY_SESSION, ALLOW, PREFLIGHT)
+    await behind()
+    expect(counted).toHaveLength(count)
   })
 
   test('has one line a second, with the number left out', async () => {
