@@ -36,10 +36,10 @@ describeWithRedis('a report rule over public pages while Redis does not answer',
       const visits = await Promise.all(Array.from({ length: 100 }, () => ask(strangeCookie())))
       expect(visits.map(({ status }) => status)).toEqual(visits.map(() => 200))
     }
+    // Is answered after the look-ups of the flood, which have the same time.
+    expect((await first.check({ uri: '/' }, { Cookie: cookie })).status).toBe(503)
     expect(await counted()).toBe(0)
-    for (const event of ['report_failed', 'would_deny', 'refused']) {
-      expect(countEvents(first, event)).toBe(0)
-    }
+    expect(countEvents(first, 'report_failed') + countEvents(first, 'would_deny')).toBe(0)
     network.flow()
     const askedAgain = async () => {
       expect((await ask(cookie)).status).toBe(200)
