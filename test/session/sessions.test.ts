@@ -352,6 +352,7 @@ describe('idle sessions', () => {
   test('a look that is no use extends nothing, and the next use does', async () => {
     const { sessions, find, credential, calls } = await startOpen({ idleTimeoutMs: IDLE_MS })
     expect(await sessions.find(credential, REALM, { isUse: false })).toBeDefined()
+    expect(sessions.recall(credential, REALM, false)).toBeDefined()
     expect(calls).not.toContain(`extend ${IDLE_MS}`)
     await find()
     expect(calls).toContain(`extend ${IDLE_MS}`)
