@@ -101,7 +101,9 @@ describe('an address of the middleware that cannot be used', () => {
   ])('lets nobody pass, by any rule, and redirects nobody: %s', async ([query, status, error]) => {
     for (const person of PEOPLE) {
       for (const uri of PATHS) {
-        expectRefusal(await ask({ query, uri }, person), status)
+        const page = await ask({ query, uri }, person)
+        expectRefusal(page, status)
+        expect(page.body).toContain('This is not your fault')
         const script = await ask({ query, uri }, person, asScript)
         expectRefusal(script, status)
         expect(JSON.parse(script.body)).toMatchObject({ error })

@@ -1,4 +1,4 @@
-import { AuthError, invalidRequest } from '../../errors.ts'
+import { AuthError } from '../../errors.ts'
 import { cleanOwnText, cleanText } from '../clean-text.ts'
 import type { Condition, RequiredCondition } from './condition.ts'
 
@@ -85,5 +85,8 @@ function inOneOf(groups: string): RequiredCondition {
 }
 
 function invalid(fault: string): AuthError {
-  return invalidRequest(`The address of the middleware ${fault}.`)
+  return new AuthError('invalid_request', `The address of the middleware ${fault}.`, {
+    isPublic: true,
+    facts: { setting: 'forwardAuth address' },
+  })
 }
