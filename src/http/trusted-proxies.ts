@@ -46,7 +46,7 @@ export function clientAddress(
   isTrusted: (address: string) => boolean,
 ): string | undefined {
   if (typeof forwardedFor !== 'string') return undefined
-  for (const entry of entriesOf(forwardedFor).reverse()) {
+  for (const entry of entriesOf(forwardedFor).toReversed()) {
     const address = addressOfEntry(entry)
     if (isIP(address) === 0) return undefined
     if (!isTrusted(address)) return address
@@ -54,7 +54,7 @@ export function clientAddress(
   return undefined
 }
 
-function entriesOf(forwardedFor: string): string[] {
+function entriesOf(forwardedFor: string): readonly string[] {
   return forwardedFor.split(',')
 }
 
