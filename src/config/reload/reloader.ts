@@ -9,9 +9,8 @@ export type Reload =
   /** `cause` is a `ConfigError`, or an error that nobody expected. */
   | { readonly kind: 'refused'; readonly cause: unknown }
 
-/** Pause after a refusal, whose cause may lie in a file that is not watched, and its length by the time of a reading. */
+/** Pause after a refusal, whose cause may lie in a file that is not watched. */
 const RETRY_MS = 2000
-const RETRY_FACTOR = 20
 
 /**
  * Creates a function that reads the configuration again once its files have changed and settled, and returns `undefined`
@@ -30,21 +29,14 @@ export function createReloader({
     const contents = watch.look(paths)
     const isDue = contents !== used || performance.now() >= retryAtMs
     if (contents === undefined || !isDue) return undefined
-    const beganMs = performance.now()
     const reload = readRules(paths, readAgain)
     if (reload.kind === 'read') paths = reload.config.ruleFiles
     // Refuses what changed while it was read, and waits for files that are named now for the first time.
     if (watch.look(paths) !== contents) return undefined
     used = contents
-    retryAtMs = reload.kind === 'read' ? Number.POSITIVE_INFINITY : retryAfter(beganMs)
+    retryAtMs = reload.kind === 'read' ? Number.POSITIVE_INFINITY : performance.now() + RETRY_MS
     return reload
   }
-}
-
-/** Returns the time of the next reading, which answers no check meanwhile and therefore may not take much of the time. */
-function retryAfter(beganMs: number): number {
-  const nowMs = performance.now()
-  return nowMs + Math.max(RETRY_MS, RETRY_FACTOR * (nowMs - beganMs))
 }
 
 function readRules(paths: readonly string[], readAgain: () => Config): Reload {

@@ -12,7 +12,6 @@ const [IN_OLD, IN_NEW] = ['signed-in public', 'signed-in deny public']
 
 /** Stands where a value is, and must stand nowhere else. */
 const VALUE = 'eve@secret.example'
-const SLOW_MS = 1500
 const LONG_MS = 5000
 /** Longer than the time after which a refused set is tried again. */
 const VERY_LONG_MS = 10_000
@@ -100,31 +99,6 @@ describe('rules that cannot be used', () => {
     const refused = 'rules_not_reloaded'
     expect(rules.events()).toEqual([refused, refused, refused, 'rules_reloaded'])
     expect(rules.codes()).toEqual([])
-  })
-
-  test('by many faults are told by the first twenty, and by the number of the others', () => {
-    using folder = makeFolder(OLD)
-    using rules = startKeptRules(folder.path, clock, ENVIRONMENT)
-    folder.write(`rules:\n${'  - access: nobody\n'.repeat(100)}`)
-    rules.pass(LONG_MS)
-    const first = Array.from({ length: 20 }, (_, at) => `${NAMED}rules.${at}.access`)
-    expect(rules.reasons()).toEqual([...first, 'and 80 more'])
-    expect(rules.kept.findings()[0]?.message.length).toBeLessThan(1000)
-  })
-
-  test('cost little by being tried again, whatever it takes to read them', () => {
-    using folder = makeFolder(OLD)
-    let readings = 0
-    using rules = startKeptRules(folder.path, clock, ENVIRONMENT, () => ({
-      readAgain() {
-        readings += 1
-        clock.elapse(SLOW_MS)
-        throw new TypeError()
-      },
-    }))
-    rules.pass(120_000)
-    expect(readings * SLOW_MS).toBeLessThan(0.07 * 120_000)
-    expect(readings).toBeGreaterThan(2)
   })
 
   test('by a fault of ours are told by its kind', () => {
