@@ -66,6 +66,8 @@ describe('conditions', () => {
     ^rules\.0\.allow\.emailDomains\.0: is not a domain: write example\.com, without @$
     { networks: [192.0.2.0/33] }
     ^rules\.0\.allow\.networks\.0: is not a network: write 192\.0\.2\.0/24
+    { networks: ['fe80::1%eth0'] }
+    ^rules\.0\.allow\.networks\.0: is not a network
     { any: [{ groups: [a] }, { networks: [192.0.2.1, office] }] }
     ^rules\.0\.allow\.any\.1\.networks\.1: is not a network
     { all: [] }
