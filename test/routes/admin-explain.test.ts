@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { type AccessRule } from '../../src/core/access/access-rule.ts'
-import { createExplain } from '../../src/core/access/explain.ts'
+import { createExplain } from '../../src/core/access/explain/explain.ts'
 import { createRules, type Rules } from '../../src/core/access/rule-set.ts'
 import { userDigest } from '../../src/telemetry/log.ts'
 import { sitesOf } from '../support/protected-sites.ts'

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { ValueError } from '../../config/config-error.ts'
 import { parseGroups } from '../../config/settings/lists.ts'
-import type { Question } from '../../core/access/question.ts'
+import type { Question } from '../../core/access/explain/question.ts'
 import type { Claims } from '../../core/claims.ts'
 import { parseJson } from '../../core/json.ts'
 import { describeIssues, question } from '../../routes/admin/question.ts'

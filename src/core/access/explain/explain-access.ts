@@ -1,14 +1,14 @@
-import { answerStatus } from '../answer-status.ts'
-import { decide, type Evidence, needsEvidence, type Verdict } from '../decision.ts'
-import type { ForwardedRequest } from '../forwarded-request.ts'
-import { classify } from '../request-class.ts'
-import type { Access } from './access-rule.ts'
+import { answerStatus } from '../../answer-status.ts'
+import { decide, type Evidence, needsEvidence, type Verdict } from '../../decision.ts'
+import type { ForwardedRequest } from '../../forwarded-request.ts'
+import { classify } from '../../request-class.ts'
+import type { Access } from '../access-rule.ts'
+import type { Requester } from '../condition.ts'
+import type { Demand } from '../demand.ts'
+import type { Rules } from '../rule-set.ts'
 import { headersOf, type Sender } from './asked-headers.ts'
-import type { Requester } from './condition.ts'
-import type { Demand } from './demand.ts'
-import type { ExplainedReading, Explanation } from './explanation.ts'
+import type { ExplainedAccess, ExplainedReading } from './explanation.ts'
 import type { AskedUrl, Question } from './question.ts'
-import type { Rules } from './rule-set.ts'
 import { traceConditions, traceRule } from './trace-rule.ts'
 
 /** Question with what is derived from it once. */
@@ -28,14 +28,8 @@ export interface Consulted {
   readonly access: Access
 }
 
-/** Part of an explanation that the rules decide. */
-export type Explained = Omit<
-  Explanation,
-  'url' | 'method' | 'browser' | 'person' | 'ip' | 'client' | 'policy'
->
-
 /** Asks the parts of the check for the answers, and the rules found for what decided them. */
-export function explainAccess(consulted: Consulted, asked: AskedQuestion): Explained {
+export function explainAccess(consulted: Consulted, asked: AskedQuestion): ExplainedAccess {
   const { rules, request, demand } = consulted
   const matches = rules.findPerReading(request)
   const deciding = new Set(matches.flatMap(({ rule }) => rule ?? []))
@@ -56,7 +50,9 @@ export function explainAccess(consulted: Consulted, asked: AskedQuestion): Expla
 
 /** Returns each path once for each rule; several comparisons may have the same. */
 function readingsOf(matches: ReturnType<Rules['findPerReading']>): readonly ExplainedReading[] {
-  const distinct = new Map(matches.map((match) => [`${match.rule?.name}\n${match.path}`, match]))
+  const distinct = new Map(
+    matches.map((match) => [`${match.rule?.name ?? ''}\n${match.path}`, match]),
+  )
   return [...distinct.values()].map(({ path, rule }) => ({
     path,
     ...(rule && { rule: rule.name }),
@@ -87,9 +83,8 @@ function reasonOf(verdict: Verdict, consulted: Consulted, { requester }: AskedQu
     case 'refuse-token':
       return 'a rule takes tokens only'
     case 'forbidden': {
-      const { rules, request, demand } = consulted
       const { identity, address } = requester
-      const { rule, reason } = rules.explainRefusal({ request, demand, address }, identity)
+      const { rule, reason } = consulted.rules.explainRefusal({ ...consulted, address }, identity)
       return rule === undefined ? reason : `rule ${rule}: ${reason}`
     }
   }

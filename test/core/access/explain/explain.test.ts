@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { createLocalExplain } from '../../../src/commands/explain/local-explain.ts'
-import type { Explain } from '../../../src/core/access/explain.ts'
-import type { Explanation } from '../../../src/core/access/explanation.ts'
-import type { Question } from '../../../src/core/access/question.ts'
-import { useFolder } from '../../support/configuration.ts'
+import { createLocalExplain } from '../../../../src/commands/explain/local-explain.ts'
+import type { Explain } from '../../../../src/core/access/explain/explain.ts'
+import type { Explanation } from '../../../../src/core/access/explain/explanation.ts'
+import type { Question } from '../../../../src/core/access/explain/question.ts'
+import { useFolder } from '../../../support/configuration.ts'
 
 const RULES = `
 policies:
@@ -20,6 +20,7 @@ rules:
   - { name: API, paths: [/api/**], access: signed-in, preflight: pass, bearer: { issuers: [https://id.example.com], audiences: [api] } }
   - { name: robots, paths: [/robots/**], access: signed-in, oneTime: true, bearer: { issuers: [https://id.example.com], audiences: [api] } }
   - { paths: [/app/**], methods: [GET, POST], access: signed-in }
+  - { name: one, paths: [/one/*], access: signed-in, groups: [admins] }
 `
 const { write } = useFolder()
 let explain: Explain
@@ -57,6 +58,8 @@ test.for<Row>([
   ['/nobody/', admin, 403, 403, /^rule nobody: the rule has access: deny$/],
   ['/elsewhere', admin, 403, 403, /^no rule matches$/],
   ['/app/', {}, 302, 401, /^nobody is signed in$/],
+  ['/one/a%2fb', {}, 403, 403, /^no rule matches$/],
+  ['/one/a%2fb', ada, 403, 403, /^no rule matches$/],
   ['/app/', { method: 'HEAD' }, 302, 401, /^nobody is signed in$/],
   ['/app/', { method: 'POST' }, 303, 401, /^nobody is signed in$/],
   ['/app/', { ...ada, method: 'DELETE' }, 403, 403, /^no rule matches$/],
