@@ -16,7 +16,7 @@ export const USAGE = `usage: vestibule explain --url=URL [--method=METHOD] [--us
   --user=SUB          the person, by the provider's id; without this and the next three, nobody is signed in
   --email=ADDRESS     an address that counts as verified
   --groups=A,B        the groups, also as a JSON array; --groups= for none; not given, they are unknown
-  --claim=NAME=VALUE  a claim, by name or path; several of a name are a list, and JSON other than a text is taken as such
+  --claim=NAME=VALUE  a claim, by name or path; several of a name are a list, and lists and maps may be JSON
   --ip=ADDRESS        the client's address, as the proxy tells it; not given, it is unknown
   --policy=NAME       the policy that the address of the middleware demands (/auth?policy=NAME)
   --expect=ANSWER     ends with 1 if a page gets another answer
@@ -100,8 +100,8 @@ function claimsIn(entries: readonly string[]): Claims {
   return Object.fromEntries(claims) as Claims
 }
 
+/** Reads lists and maps as JSON. Any other value stays the text that it is compared by, as long numbers would not. */
 function valueIn(text: string): unknown {
   const value = parseJson(text)
-  const isText = value === undefined || value === null || typeof value === 'string'
-  return isText ? text : value
+  return typeof value === 'object' && value !== null ? value : text
 }

@@ -21,6 +21,7 @@ rules:
   - { name: robots, paths: [/robots/**], access: signed-in, oneTime: true, bearer: { issuers: [https://id.example.com], audiences: [api] } }
   - { paths: [/app/**], methods: [GET, POST], access: signed-in }
   - { name: one, paths: [/one/*], access: signed-in, groups: [admins] }
+  - { name: undefined, paths: [/CASE/], access: signed-in }
 `
 const { write } = useFolder()
 let explain: Explain
@@ -177,6 +178,13 @@ describe('the explanation', () => {
     expect(several.readings).toContainEqual({ path: '/admin/..x', rule: 'admins only' })
     expect(several.readings).toContainEqual({ path: '/admin%2f..x' })
     expect(several.page).toBe(403)
+  })
+
+  test('tells a path without a rule from one whose rule is called undefined', () => {
+    const { readings } = ask('/case', admin)
+    expect(readings.filter(({ path }) => path === '/case').map(({ rule }) => rule)).toEqual(
+      expect.arrayContaining([undefined, 'undefined']),
+    )
   })
 
   test('has the readings also where no rule is consulted, and the code of the fault', () => {
