@@ -28,19 +28,6 @@ export function describeExplanation(explanation: Explanation): readonly string[]
   ]
 }
 
-/** Returns lines for a terminal, which obeys control characters (A93). */
-export function toSafeLines(lines: readonly string[]): string {
-  const escaped = lines.map((line) => line.toWellFormed().replace(UNSAFE, escapeCharacter))
-  return escaped.map((line) => `${line}\n`).join('')
-}
-
-/** Matches what a terminal obeys or does not show: control and format characters, and separators of lines. */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
-
-function escapeCharacter(character: string): string {
-  return `\\u{${character.codePointAt(0)?.toString(16)}}`
-}
-
 function section(title: string, lines: readonly string[]): readonly string[] {
   return lines.length === 0 ? [] : [`${title}:`, ...lines.map(indent)]
 }

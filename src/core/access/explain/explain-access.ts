@@ -34,29 +34,27 @@ export function explainAccess(consulted: Consulted, asked: AskedQuestion): Expla
   const matches = rules.findPerReading(request)
   const deciding = new Set(matches.flatMap(({ rule }) => rule ?? []))
   const reporting = new Set(matches.flatMap(({ reported }) => reported))
-  const of = { ...asked, requestClass: classOf('page', consulted, asked) }
+  const traced = { ...asked, requestClass: classOf('page', consulted, asked) }
   const [page, script] = [answer('page', consulted, asked), answer('script', consulted, asked)]
   return {
     readings: readingsOf(matches),
     ambiguous: request.readings.all.length > 1,
-    rules: [...deciding].map((rule) => traceRule(rule, of)),
+    rules: [...deciding].map((rule) => traceRule(rule, traced)),
     demand: traceConditions(demand?.conditions ?? [], asked.requester),
-    reports: [...reporting].map((rule) => traceRule(rule, of)),
+    reports: [...reporting].map((rule) => traceRule(rule, traced)),
     page: page.status,
     script: script.status,
     reasons: { page: page.reason, script: script.reason },
   }
 }
 
-/** Returns each path once for each rule; several comparisons may have the same. */
+/** Returns each path once for each rule; several comparisons may have the same, and the root is compared as '' too. */
 function readingsOf(matches: ReturnType<Rules['findPerReading']>): readonly ExplainedReading[] {
-  const distinct = new Map(
-    matches.map((match) => [`${match.rule?.name ?? ''}\n${match.path}`, match]),
-  )
-  return [...distinct.values()].map(({ path, rule }) => ({
-    path,
+  const readings = matches.map(({ path, rule }) => ({
+    path: path === '' ? '/' : path,
     ...(rule && { rule: rule.name }),
   }))
+  return [...new Map(readings.map((each) => [JSON.stringify(each), each])).values()]
 }
 
 function classOf(sender: Sender, { request }: Consulted, asked: AskedQuestion) {

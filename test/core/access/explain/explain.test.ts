@@ -149,6 +149,15 @@ describe('the explanation', () => {
     expect(rule?.lists).toMatchObject({ text: 'any', truth: false, of: lists })
   })
 
+  test.for([
+    ['/api/', 'accepted', true],
+    ['/robots/', 'only', false],
+    ['/app/', undefined, true],
+  ] as const)('says that tokens at %s are %s', ([path, tokens, permits]) => {
+    const [rule] = ask(path, ada).rules
+    expect([rule?.tokens, rule?.permits]).toEqual([tokens, permits])
+  })
+
   test('tells no groups from unknown ones', () => {
     const truthOf = (groups?: readonly string[]) =>
       ask('/admin/', { ...ada, ...(groups && { groups }) }).rules[0]?.lists?.of?.[0]?.truth
@@ -178,6 +187,7 @@ describe('the explanation', () => {
     expect(several.readings).toContainEqual({ path: '/admin/..x', rule: 'admins only' })
     expect(several.readings).toContainEqual({ path: '/admin%2f..x' })
     expect(several.page).toBe(403)
+    expect(ask('/', admin).readings).toEqual([{ path: '/' }])
   })
 
   test('tells a path without a rule from one whose rule is called undefined', () => {
