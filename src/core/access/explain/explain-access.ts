@@ -1,5 +1,5 @@
 import { answerStatus } from '../../answer-status.ts'
-import { decide, type Evidence, needsEvidence, type Verdict } from '../../decision.ts'
+import { decide, type Evidence, type Verdict } from '../../decision.ts'
 import type { ForwardedRequest } from '../../forwarded-request.ts'
 import { classify } from '../../request-class.ts'
 import type { Access } from '../access-rule.ts'
@@ -62,10 +62,9 @@ function classOf(sender: Sender, { request }: Consulted, asked: AskedQuestion) {
 }
 
 function answer(sender: Sender, consulted: Consulted, asked: AskedQuestion) {
-  const { access } = consulted
+  const { evidence, requester } = asked
   const requestClass = classOf(sender, consulted, asked)
-  const evidence: Evidence = needsEvidence(access, requestClass) ? asked.evidence : { kind: 'none' }
-  const verdict = decide(access, requestClass, evidence, asked.requester.address)
+  const verdict = decide(consulted.access, requestClass, evidence, requester.address)
   const status = answerStatus(verdict, requestClass)
   return { status, reason: reasonOf(verdict, consulted, asked) }
 }
