@@ -66,6 +66,9 @@ test.for<readonly [args: readonly string[], line: string | RegExp]>([
   [['--claim=n=7', '--claim=n=x=y'], /claim n: 7 → yes \(7, x=y\)$/],
   [['--claim=n=["7"]'], /claim n: 7 → yes \(7\)$/],
   [['--claim=n=unknown'], /claim n: 7 → no \(unknown\)$/],
+  // An id beyond 2^53 stays the text that the provider sends.
+  [['--claim=n=163840776835432705'], /claim n: 7 → no \(163840776835432705\)$/],
+  [['--claim=n=null'], /claim n: 7 → no \(null\)$/],
   [['--claim=n={"a":7}'], /claim n: 7 → unknown, because it is neither/],
   [['--claim=n="7"'], /claim n: 7 → no \("?\\?"7/],
   [['--claim=a={"b":[1]}'], /claim a\.b: 1, 2 → yes \(1\)$/],

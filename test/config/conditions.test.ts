@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { describeCondition } from '../../src/core/access/trace-condition.ts'
+import { describeCondition } from '../../src/core/access/describe-condition.ts'
 import { problemRows, problemsOf, useSettingsFile } from '../support/configuration.ts'
 import { words } from '../support/words.ts'
 

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { ValueError } from '../../config/config-error.ts'
 import { parseGroups } from '../../config/settings/lists.ts'
-import type { Question } from '../../core/access/question.ts'
+import type { Question } from '../../core/access/explain/question.ts'
 import type { Claims } from '../../core/claims.ts'
 import { parseJson } from '../../core/json.ts'
 import { describeIssues, question } from '../../routes/admin/question.ts'
@@ -16,7 +16,7 @@ export const USAGE = `usage: vestibule explain --url=URL [--method=METHOD] [--us
   --user=SUB          the person, by the provider's id; without this and the next three, nobody is signed in
   --email=ADDRESS     an address that counts as verified
   --groups=A,B        the groups, also as a JSON array; --groups= for none; not given, they are unknown
-  --claim=NAME=VALUE  a claim, by name or path; several of a name are a list, and a JSON list or object is taken as such
+  --claim=NAME=VALUE  a claim, by name or path; several of a name are a list, and lists and maps may be JSON
   --ip=ADDRESS        the client's address, as the proxy tells it; not given, it is unknown
   --policy=NAME       the policy that the address of the middleware demands (/auth?policy=NAME)
   --expect=ANSWER     ends with 1 if a page gets another answer
@@ -104,7 +104,7 @@ function claimsIn(entries: readonly string[]): Claims {
   return Object.fromEntries(claims) as Claims
 }
 
-/** Reads lists and objects as JSON, but no numbers, whose text could change. */
+/** Reads lists and maps as JSON. Any other value stays the text that it is compared by, as long numbers would not. */
 function valueIn(text: string): unknown {
   const value = parseJson(text)
   return typeof value === 'object' && value !== null ? value : text

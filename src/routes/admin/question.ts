@@ -1,6 +1,6 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
-import { splitUrl, URL_FORM } from '../../core/access/question.ts'
+import { splitUrl, URL_FORM } from '../../core/access/explain/question.ts'
 
 const text = z.string('is not a text: write it in quotes').min(1, 'is empty')
 
