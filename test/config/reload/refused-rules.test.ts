@@ -43,7 +43,7 @@ describe('rules that cannot be used', () => {
     ['an unknown access', `rules:\n  - access: ${VALUE}\n`, `${NAMED}rules.0.access`],
     ['a host that is none', withRule(`hosts: ["${VALUE}/", "${VALUE}?"]`), 'rules.0.hosts'],
     ['a pattern that is none', withRule(`paths: ["${VALUE}"]`), 'rules.0.paths'],
-    ['an address that is none', withRule(`emails: ["${VALUE}@"]`), 'rules.0'],
+    ['an address that is none', withRule(`emails: ["${VALUE}@"]`), 'rules.0.emails.0'],
     ['another setting of no use', `sessionMaxAge: ${VALUE}\n${OLD}`, /^VESTIBULE_CONFIG: /],
     [
       'a value of no use',
