@@ -1,9 +1,8 @@
 import type { Config } from '../config/config.ts'
 import { ConfigError } from '../config/config-error.ts'
-import { findChangedKeys } from '../config/reload/changed-keys.ts'
-import { isFile } from '../config/reload/file-watch.ts'
 import { createReloader, type Reload } from '../config/reload/reloader.ts'
 import { withoutValues } from '../config/reload/without-values.ts'
+import { isFile } from '../config/sources/read-text.ts'
 import { createRules, type LiveRules, type Rules } from '../core/access/rule-set.ts'
 import type { HealthReason } from '../routes/health-reasons.ts'
 import { describeCause, whereThrown } from '../telemetry/describe-cause.ts'
@@ -36,7 +35,7 @@ export function keepRules({ config, log, metrics }: KeepRulesOptions): KeptRules
   let changedKeys: readonly string[] = []
   const listeners: ((next: Rules) => void)[] = []
 
-  function use({ rules, config: next }: Reload & { readonly kind: 'read' }): void {
+  function use({ rules, changedKeys: keys }: Reload & { readonly kind: 'read' }): void {
     const isNews = refusal !== undefined || rules.set.fingerprint !== current.set.fingerprint
     current = rules
     refusal = undefined
@@ -46,7 +45,7 @@ export function keepRules({ config, log, metrics }: KeepRulesOptions): KeptRules
       const counts = { rules: rules.set.rules.length, policies: rules.set.policies.size }
       log.info({ event: 'rules_reloaded', ...counts }, 'the rules were read again and are in force')
     }
-    tellChangedKeys(findChangedKeys(config, next))
+    tellChangedKeys(keys)
   }
 
   function tellChangedKeys(keys: readonly string[]): void {

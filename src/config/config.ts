@@ -9,6 +9,7 @@ import type { AuthorizationParam } from './authorization-params.ts'
 import type { InternalTlsFiles } from './internal-tls.ts'
 import type { Notice } from './notices.ts'
 import type { RedisConfig } from './redis/redis.ts'
+import type { ReloadedRules } from './reload/read-rules-again.ts'
 import type { SettingName, Settings } from './settings/settings.ts'
 import type { Origin } from './sources/given.ts'
 
@@ -48,8 +49,8 @@ export interface CommonConfig {
   readonly keyFile?: string
   /** Files that hold rules, policies and lists, which are re-read while the service runs. */
   readonly ruleFiles: readonly string[]
-  /** Reads the same environment and its files again. Throws `ConfigError` as at the start. */
-  readonly readAgain: () => Config
+  /** Reads rules, policies and lists again, by the same environment. Throws `ConfigError` as at the start. */
+  readonly readAgain: () => ReloadedRules
 }
 
 /** Environment variables by name. */

@@ -24,8 +24,6 @@ export function crossCheck(
   settings: Settings,
   rulesFile: RulesFile | undefined,
   problems: string[],
-  /** Settings by which the rules are compiled: at a reload those in force, and the lists as they are now. */
-  forRules = settings,
 ): Omit<CommonConfig, 'keyFile' | 'ruleFiles' | 'readAgain' | 'origins' | 'notices'> {
   const publicSite = parsePublicUrl(settings, problems)
   // An unreadable rules file leaves open whether it names hosts.
@@ -48,7 +46,7 @@ export function crossCheck(
   return {
     settings,
     hosts,
-    rules: compileRules(forRules, rulesFile, problems),
+    rules: compileRules(settings, rulesFile, problems),
     identityHeaders: readIdentityHeaders(settings, problems),
     clientCredentials: readClientCredentials(settings, problems),
     authorizationParams: readAuthorizationParams(settings, problems),

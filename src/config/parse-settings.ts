@@ -11,7 +11,7 @@ export function parseSettings<N extends SettingName>(
   const unusable: SettingName[] = [...unreadable]
   const values = names.map((name) => {
     const schema = settings.shape[name]
-    const setting = given.get(name)
+    const setting = unreadable.has(name) ? undefined : given.get(name)
     const result = schema.safeParse(setting?.value)
     if (result.success) return [name, result.data] as const
     unusable.push(name)

@@ -159,8 +159,14 @@ test.for(problemRows`
   not YAML: line 2, column 1: a key is there twice$
   redis: { password: a, password: ${SECRET} }
   not YAML: line 1, column 23: a key is there twice$
+  1: a; "1": ${SECRET}
+  not YAML: line 2, column 1: a key is there twice$
+  0x10: a; 16: ${SECRET}
+  not YAML: line 2, column 1: a key is there twice$
   ? [${SECRET}]; : 1
   ^VESTIBULE_CONFIG: the file: has a key that is no name of a setting$
+  &a port: 1; *a : ${SECRET}
+  not YAML: line 2, column 1: a key is there twice$
   port: 1; ---; port: 2
   not YAML: line 2, column 1: more than one document$
   ${SECRET}

@@ -188,7 +188,7 @@ describe('the rules file', () => {
     access: signed-in, bearer: { audiences: [vestibule], tokenType: jwt }
     ^rules\.0\.bearer\.audiences: vestibule is OIDC_CLIENT_ID
     access: signed-in, emails: [alice]
-    ^rules\.0: alice is not an e-mail address
+    ^rules\.0\.emails\.0: is not an e-mail address: write ada@example\.com, in ASCII$
     access: signed-in, bearer: {}
     rules\.0\.bearer\.audiences
     access: signed-in, bearer: { audiences: [] }

@@ -6,8 +6,10 @@ import { makeFolder, swapLink } from '../support/kept-rules.ts'
 import { ADMIN_TOKEN, askAdmin } from '../support/operator.ts'
 import { until } from '../support/own-lag.ts'
 import { startRedisMonitor } from '../support/redis-monitor.ts'
+import { tokensFor } from '../support/refreshing-replicas.ts'
+import { startRelyingParty } from '../support/relying-party.ts'
 import { describeWithRedis, startReplicasInProcess } from '../support/replicas.ts'
-import type { RunningVestibule } from '../support/vestibule.ts'
+import { type RunningVestibule, startVestibule } from '../support/vestibule.ts'
 import { startVestibuleProcess } from '../support/vestibule-process.ts'
 
 type Rule = Partial<RuleSource>
@@ -21,6 +23,8 @@ const linkRules = (rules: readonly Rule[]) => {
 }
 
 const OPEN: Rule = { paths: ['/open'], access: 'public' }
+/** Life of an access token after which a session is refreshed while a test waits. */
+const DUE_SECONDS = 2
 const CLOSED: Rule = { paths: ['/open'], access: 'deny' }
 
 const statusOf = async (vestibule: RunningVestibule) =>
@@ -72,6 +76,58 @@ describe('rules that change while the service runs', () => {
     rules.swapTo([bearerRule('/api/**', { issuers: ['http://127.0.0.1:9'] })])
     await until('refused tokens', async () => (await present()) === 401)
     expect(await kept()).toMatchObject({ entries: { tokens: 0 } })
+  })
+
+  test('are explained, and count what they would refuse from 0 on', async () => {
+    const report = (name: string): Rule => ({ name, access: 'deny', report: true })
+    using rules = linkRules([report('old'), OPEN])
+    await using vestibule = await startVestibule({ VESTIBULE_CONFIG: rules.path, ADMIN_TOKEN })
+    const series = async () => {
+      const { body } = await vestibule.internal('/metrics')
+      return body.split('\n').filter((line) => line.startsWith('vestibule_rules_would_deny_total'))
+    }
+    const explained = async () => {
+      const url = 'https://app.example.com/open'
+      const { body } = await askAdmin(vestibule, 'POST', 'explain', { url })
+      const { page, rules: found } = body as { page: number; rules: { access: string }[] }
+      return [page, ...found.map(({ access }) => access)]
+    }
+    expect(await series()).toEqual(['vestibule_rules_would_deny_total{rule="old"} 0'])
+    expect(await explained()).toEqual([200, 'public'])
+    rules.swapTo([report('new'), CLOSED])
+    await untilStatus(403, vestibule)
+    expect(await series()).toEqual(['vestibule_rules_would_deny_total{rule="new"} 0'])
+    expect(await explained()).toEqual([403, 'deny'])
+  })
+
+  test('find a claim that they name for the first time unknown until the session’s refresh or the next sign-in', async () => {
+    using rules = linkRules([OPEN, { access: 'signed-in' }])
+    const ada = { sub: 'ada', department: 'research' }
+    await using party = await startRelyingParty(
+      { VESTIBULE_CONFIG: rules.path, ALLOW_ANY_USER: '' },
+      { users: [ada] },
+    )
+    const { vestibule, provider } = party
+    const long = await vestibule.signIn('ada')
+    provider.set('token', tokensFor(DUE_SECONDS))
+    const due = await vestibule.signIn('ada')
+    provider.reset('token')
+    const statusWith = async (cookie: string) =>
+      (await vestibule.check({ uri: '/' }, { Cookie: cookie })).status
+    expect(await Promise.all([statusWith(long), statusWith(due)])).toEqual([200, 200])
+    rules.swapTo([CLOSED, { access: 'signed-in', allow: { claims: { department: 'research' } } }])
+    await untilStatus(403, vestibule)
+    expect(await statusWith(long)).toBe(403)
+    const lines = () => vestibule.log().filter(({ event }) => event === 'not_permitted')
+    await until('a line', async () => lines().some(({ code }) => code === 'condition'))
+    expect(lines().find(({ code }) => code === 'condition')).toMatchObject({
+      rule: '2',
+      reason:
+        'claim department: unknown, because the session is older than the rule that names it; sign in again',
+    })
+    await until('the refresh', async () => (await statusWith(due)) === 200)
+    expect(await statusWith(await vestibule.signIn('ada'))).toBe(200)
+    expect(await statusWith(long)).toBe(403)
   })
 
   test('change in a process of its own, which SIGTERM ends', async () => {

@@ -1,6 +1,7 @@
 import { realpathSync, statSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { sha256 } from '../../crypto/digest.ts'
-import { readBytes } from '../sources/read-text.ts'
+import { isFile, readBytes } from '../sources/read-text.ts'
 
 /** Content of several files, compared from look to look. */
 export interface FileWatch {
@@ -52,20 +53,23 @@ function lookAt(path: string, before: Seen, nowMs: number): Seen {
   if (found.mark !== undefined && found.mark === before.mark) return before
   const read = found.mark === undefined ? found : contentOf(path, found.mark)
   const target = found.target ?? before.target
-  if (isSwapped(before, target)) return { ...read, target, sinceMs: Number.NEGATIVE_INFINITY }
+  if (isSwapped(before, found)) return { ...read, target, sinceMs: Number.NEGATIVE_INFINITY }
   return { ...read, target, sinceMs: before.content === read.content ? before.sinceMs : nowMs }
 }
 
 /**
  * Returns whether a link leads to another file, as when the kubelet swaps `..data` of a ConfigMap. That file counts as
- * whole at once, because it is written before the swap.
+ * whole at once, because it is written before the swap; one in the folder of the link may have replaced the link itself.
  */
-function isSwapped(before: Seen, target: string | undefined): boolean {
-  return before.target !== undefined && target !== before.target
+function isSwapped(before: Seen, { target, folder }: Found): boolean {
+  if (before.target === undefined || target === undefined) return false
+  return target !== before.target && dirname(target) !== folder
 }
 
 interface Found {
+  /** File behind all links, and the folder of the path likewise; absent where there is none. */
   readonly target?: string
+  readonly folder?: string
   readonly mark: string | undefined
   readonly content: string
 }
@@ -73,8 +77,14 @@ interface Found {
 function markOf(path: string): Found {
   try {
     const target = realpathSync.native(path)
+    const folder = realpathSync.native(dirname(path))
     const { dev, ino, size, mtimeNs, ctimeNs } = statSync(target, { bigint: true })
-    return { target, mark: [target, dev, ino, size, mtimeNs, ctimeNs].join(' '), content: '' }
+    return {
+      target,
+      folder,
+      mark: [target, dev, ino, size, mtimeNs, ctimeNs].join(' '),
+      content: '',
+    }
   } catch (error) {
     return { mark: undefined, content: faultOf(error) }
   }
@@ -93,13 +103,4 @@ function contentOf(path: string, mark: string): Found {
 function faultOf(error: unknown): string {
   const { code, name } = error as NodeJS.ErrnoException
   return code ?? name
-}
-
-/** Returns whether a path may be read; a pipe would block, and can be read once only. True for one without a file. */
-export function isFile(path: string): boolean {
-  try {
-    return statSync(path, { throwIfNoEntry: false })?.isFile() ?? true
-  } catch {
-    return true
-  }
 }

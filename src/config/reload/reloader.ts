@@ -1,16 +1,12 @@
 import { createRules, type Rules } from '../../core/access/rule-set.ts'
 import type { Config } from '../config.ts'
-import { ConfigError } from '../config-error.ts'
-import { createFileWatch, isFile } from './file-watch.ts'
+import { createFileWatch } from './file-watch.ts'
 
 /** Outcome of reading the configuration again. */
 export type Reload =
-  | { readonly kind: 'read'; readonly rules: Rules; readonly config: Config }
+  | { readonly kind: 'read'; readonly rules: Rules; readonly changedKeys: readonly string[] }
   /** `cause` is a `ConfigError`, or an error that nobody expected. */
   | { readonly kind: 'refused'; readonly cause: unknown }
-
-/** Pause after a refusal, whose cause may lie in a file that is not watched. */
-const RETRY_MS = 2000
 
 /**
  * Creates a function that reads the configuration again once its files have changed and settled, and returns `undefined`
@@ -25,29 +21,36 @@ export function createReloader({
   let used: string | undefined
   let retryAtMs = Number.POSITIVE_INFINITY
   watch.look(paths)
+
+  function read(): Reload {
+    try {
+      const { rules, changedKeys, ...next } = readAgain()
+      paths = next.ruleFiles
+      return { kind: 'read', rules: createRules(rules), changedKeys }
+    } catch (cause) {
+      return { kind: 'refused', cause }
+    }
+  }
+
   return () => {
+    const startMs = performance.now()
     const contents = watch.look(paths)
-    const isDue = contents !== used || performance.now() >= retryAtMs
-    if (contents === undefined || !isDue) return undefined
-    const reload = readRules(paths, readAgain)
-    if (reload.kind === 'read') paths = reload.config.ruleFiles
+    if (contents === undefined || (contents === used && startMs < retryAtMs)) return undefined
+    const reload = read()
     // Refuses what changed while it was read, and waits for files that are named now for the first time.
     if (watch.look(paths) !== contents) return undefined
     used = contents
-    retryAtMs = reload.kind === 'read' ? Number.POSITIVE_INFINITY : performance.now() + RETRY_MS
+    retryAtMs = reload.kind === 'read' ? Number.POSITIVE_INFINITY : retryAfter(startMs)
     return reload
   }
 }
 
-function readRules(paths: readonly string[], readAgain: () => Config): Reload {
-  try {
-    const unusable = paths.filter((path) => !isFile(path))
-    if (unusable.length > 0) {
-      throw new ConfigError(unusable.map((path) => `${path}: cannot be read (not a file)`))
-    }
-    const config = readAgain()
-    return { kind: 'read', rules: createRules(config.rules), config }
-  } catch (cause) {
-    return { kind: 'refused', cause }
-  }
+/** Returns when to try again after a refusal, whose cause may lie in a file that is not watched. */
+function retryAfter(startMs: number): number {
+  const nowMs = performance.now()
+  return nowMs + Math.max(RETRY_MS, (nowMs - startMs) * PAUSE_PER_TIME)
 }
+
+const RETRY_MS = 2000
+/** Bounds the share of time that retries of a large file take from the checks to 1%. */
+const PAUSE_PER_TIME = 100

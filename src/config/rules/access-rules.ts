@@ -1,7 +1,7 @@
 import type { AccessRule } from '../../core/access/access-rule.ts'
 import type { RuleSet } from '../../core/access/rule-set.ts'
 import { isStandard } from '../../core/identity.ts'
-import type { Settings } from '../settings/settings.ts'
+import type { SettingName, Settings } from '../settings/settings.ts'
 import { compileRule } from './compile-rule.ts'
 import { fingerprintOf } from './fingerprint.ts'
 import { namedUsers } from './named-users.ts'
@@ -37,6 +37,12 @@ export function compileRules(
 const NOBODY =
   'Nobody may enter: set ALLOWED_EMAILS, ALLOWED_EMAIL_DOMAINS or ALLOWED_GROUPS, PUBLIC_PATHS, write rules without report, or set ALLOW_ANY_USER=true'
 
+const SETTING_OF = {
+  emails: 'ALLOWED_EMAILS',
+  emailDomains: 'ALLOWED_EMAIL_DOMAINS',
+  groups: 'ALLOWED_GROUPS',
+} as const satisfies Record<string, SettingName>
+
 /** Makes the rules that settings name; their positions come after those of the file's. */
 function rulesOfSettings(settings: Settings, fileRules: number, problems: string[]): AccessRule[] {
   const rules: AccessRule[] = []
@@ -50,7 +56,7 @@ function rulesOfSettings(settings: Settings, fileRules: number, problems: string
     emailDomains: settings.ALLOWED_EMAIL_DOMAINS,
     groups: settings.ALLOWED_GROUPS,
   }
-  const allowed = namedUsers(lists, 'ALLOWED_…', problems)
+  const allowed = namedUsers(lists, (list) => SETTING_OF[list], problems)
   if (settings.ALLOW_ANY_USER && allowed) {
     problems.push('ALLOW_ANY_USER: is true, and ALLOWED_… names users too: remove one of them')
   }

@@ -1,7 +1,5 @@
 import type { AccessRule, SignedInRule, TokenRule } from '../../core/access/access-rule.ts'
 import type { RequiredCondition } from '../../core/access/condition.ts'
-import { attempt } from '../attempt.ts'
-import { refuseCutEntries } from '../settings/distinguished-name.ts'
 import type { Settings } from '../settings/settings.ts'
 import { compileBearer } from './bearer-rule.ts'
 import { compileCondition } from './conditions.ts'
@@ -40,10 +38,8 @@ function compileUsers(
   compiler: RuleCompiler,
 ): Pick<SignedInRule, 'allowed' | 'conditions' | 'bearer'> {
   const { emails, emailDomains, groups } = source
-  const allowed = namedUsers({ emails, emailDomains, groups }, where, compiler.problems)
-  attempt(`${where}.groups`, 'see configuration.md', compiler.problems, () =>
-    refuseCutEntries(groups ?? []),
-  )
+  const lists = { emails, emailDomains, groups }
+  const allowed = namedUsers(lists, (list) => `${where}.${list}`, compiler.problems)
   const conditions = compileConditions(source, where, compiler)
   const bearer = compileTokens(source, where, compiler)
   return {

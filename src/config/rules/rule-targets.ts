@@ -37,7 +37,10 @@ function compileHosts(
 ): HostPattern[] {
   return sources.flatMap((source) => {
     const host = parseHostPattern(source)
-    if (!host) problems.push(`${where}.hosts: ${source} is not a host`)
+    if (!host)
+      problems.push(
+        `${where}.hosts: ${source} is not a host: write app.example.com or *.example.com`,
+      )
     return host ? [host] : []
   })
 }

@@ -5,7 +5,7 @@ import { linesOfNames } from '../settings/lists.ts'
 import { isReadFromFile, type SettingName } from '../settings/settings.ts'
 import { namesOf } from './file-keys.ts'
 import type { GivenSetting, GivenSettings, Origin } from './given.ts'
-import { tryReadText } from './read-text.ts'
+import { type ReadText, tryReadFile, tryReadText } from './read-text.ts'
 import { faultOfPath, refuseReferences } from './references.ts'
 import { readSettingsFile, type SettingsFile } from './settings-file.ts'
 
@@ -21,21 +21,34 @@ export interface Sources {
   readonly unreadable: ReadonlySet<SettingName>
 }
 
+export interface ReadSourcesOptions {
+  /** Takes the problems of the settings file; they belong to the others where it is absent. */
+  readonly fileProblems?: string[]
+  /** Settings whose files are read again while the service runs; absent at the start, which reads those of all. */
+  readonly again?: readonly SettingName[]
+}
+
 /** Reads environment, settings file and the files that `NAME_FILE` names. The environment wins. */
 export function readSources(
   environment: Environment,
   names: readonly SettingName[],
   problems: string[],
-  fileProblems = problems,
+  { fileProblems = problems, again }: ReadSourcesOptions = {},
 ): Sources {
   const unreadable = new Set<SettingName>()
-  const fromEnvironment = collect(environmentSource(environment), names, unreadable, problems)
+  const read = again ? tryReadFile : tryReadText
+  const readNamed: ReadNamed = (name, ...named) => {
+    const text = again?.includes(name) === false ? undefined : readNamedFile(read, name, ...named)
+    if (text === undefined) unreadable.add(name)
+    return text ?? ''
+  }
+  const fromEnvironment = collect(environmentSource(environment), names, readNamed, problems)
   const path = environment['VESTIBULE_CONFIG']?.trim()
-  const file = path ? readSettingsFile(path, fileProblems) : NO_FILE
+  const file = path ? readSettingsFile(path, read, fileProblems) : NO_FILE
   const winnerOf = (name: SettingName) =>
     [name, TWINS.get(name)].find((each) => each !== undefined && fromEnvironment.has(each))
   const others = names.filter((name) => winnerOf(name) === undefined)
-  const fromFile = file ? collect(fileSource(file), others, unreadable, problems) : []
+  const fromFile = file ? collect(fileSource(file), others, readNamed, problems) : []
   const given = new Map([...fromEnvironment, ...fromFile])
   refuseReferences(given, unreadable, problems)
   const overridden = file ? findOverridden(file, names, winnerOf) : []
@@ -100,7 +113,7 @@ function fileSource({ values }: SettingsFile): Source {
 function collect(
   source: Source,
   names: readonly SettingName[],
-  unreadable: Set<SettingName>,
+  readNamed: ReadNamed,
   problems: string[],
 ): Map<SettingName, GivenSetting> {
   const given = new Map<SettingName, GivenSetting>()
@@ -116,14 +129,21 @@ function collect(
         `${source.prefix}${source.nameOf(name)} and ${label} are both set: remove one of them`,
       )
     }
-    const text = readNamedFile(name, path, label, problems)
-    if (text === undefined) unreadable.add(name)
-    else given.set(name, { value: text, origin: { kind: 'named-file', setting, path } })
+    const text = readNamed(name, path, label, problems)
+    given.set(name, { value: text, origin: { kind: 'named-file', setting, path } })
   }
   return given
 }
 
+type ReadNamed = (
+  name: SettingName,
+  path: string,
+  label: string,
+  problems: string[],
+) => string | readonly string[]
+
 function readNamedFile(
+  read: ReadText,
   name: SettingName,
   path: string,
   label: string,
@@ -134,7 +154,7 @@ function readNamedFile(
     problems.push(`${label}: ${fault}`)
     return undefined
   }
-  const text = tryReadText(path, label, problems)
+  const text = read(path, label, problems)
   if (text === '') problems.push(`${label}: ${path} is empty`)
   if (!text) return undefined
   try {

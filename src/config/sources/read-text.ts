@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync } from 'node:fs'
+import { closeSync, openSync, readSync, statSync } from 'node:fs'
 import { isAbsolute } from 'node:path'
 import { ValueError } from '../config-error.ts'
 
@@ -25,6 +25,9 @@ export function readText(path: string): string {
   }
 }
 
+/** Reads the text at a path; `name` is the setting that gives it. */
+export type ReadText = (path: string, name: string, problems: string[]) => string | undefined
+
 /** Reads the text as `readText` does. Adds why it cannot be used to `problems` and returns `undefined` then. */
 export function tryReadText(path: string, name: string, problems: string[]): string | undefined {
   try {
@@ -40,6 +43,22 @@ export function tryReadText(path: string, name: string, problems: string[]): str
       )
     }
     return undefined
+  }
+}
+
+/** Reads as `tryReadText` does, but no pipe, which would block the service, and can be read once only. */
+export function tryReadFile(path: string, name: string, problems: string[]): string | undefined {
+  if (isFile(path)) return tryReadText(path, name, problems)
+  problems.push(`${name}: ${path} cannot be read (not a file): put a file there`)
+  return undefined
+}
+
+/** Returns whether there is a file, or nothing, at a path. */
+export function isFile(path: string): boolean {
+  try {
+    return statSync(path, { throwIfNoEntry: false })?.isFile() ?? true
+  } catch {
+    return true
   }
 }
 

@@ -3,7 +3,7 @@ import { alteredValues } from '../rules/altered-values.ts'
 import { type RulesFile, rulesFile } from '../rules/rules-file.ts'
 import { isList, type SettingName } from '../settings/settings.ts'
 import { keysOf, nameOfFileKey, nearFileKey, SECTIONS } from './file-keys.ts'
-import { tryReadText } from './read-text.ts'
+import type { ReadText } from './read-text.ts'
 import { parseYaml, type YamlContent } from './yaml.ts'
 
 /** Content of the file that `VESTIBULE_CONFIG` names. */
@@ -22,8 +22,12 @@ export interface FileValue {
 }
 
 /** Reads the file. Every fault adds a problem that names the key and quotes no value; what can be used is returned. */
-export function readSettingsFile(path: string, problems: string[]): SettingsFile | undefined {
-  const text = tryReadText(path, 'VESTIBULE_CONFIG', problems)
+export function readSettingsFile(
+  path: string,
+  read: ReadText,
+  problems: string[],
+): SettingsFile | undefined {
+  const text = read(path, 'VESTIBULE_CONFIG', problems)
   const content = text === undefined ? undefined : tryParse(text, problems)
   if (!content) return undefined
   const before = problems.length

@@ -1,4 +1,13 @@
-import { type Document, parseDocument } from 'yaml'
+import {
+  type Alias,
+  type Document,
+  isAlias,
+  isScalar,
+  LineCounter,
+  parseDocument,
+  type Scalar,
+  visit,
+} from 'yaml'
 import { ValueError } from '../config-error.ts'
 
 /** Content of a YAML file in two readings. */
@@ -12,13 +21,16 @@ export interface YamlContent {
 /** Parses YAML. Throws `ValueError` that names the place and never quotes the text, which may hold secrets. */
 export function parseYaml(text: string): YamlContent {
   try {
-    // Warnings would be printed with the text that they concern.
-    const typed = parseDocument(text, { logLevel: 'error' })
-    const [fault] = [...typed.errors, ...typed.warnings]
+    // Warnings would be printed with the text that they concern. The parser's own search for doubled keys is quadratic.
+    const lineCounter = new LineCounter()
+    const document = parseDocument(text, { logLevel: 'error', uniqueKeys: false, lineCounter })
+    const [fault] = [...document.errors, ...document.warnings]
     if (fault)
       throw new ValueError(`${placeOf(fault.linePos?.[0])}${FAULTS[fault.code] ?? fault.code}`)
-    const written = parseDocument(text, { schema: 'failsafe', logLevel: 'error' })
-    return { typed: contentOf(typed), written: contentOf(written) }
+    refuseDoubledKeys(document, lineCounter)
+    const typed = contentOf(document)
+    visit(document, { Scalar: (_, node) => void (node.value = node.source) })
+    return { typed, written: contentOf(document) }
   } catch (error) {
     if (error instanceof ValueError) throw error
     const isUnresolved = error instanceof Error && error.message.startsWith('Unresolved alias')
@@ -29,6 +41,25 @@ export function parseYaml(text: string): YamlContent {
 /** Throws `ReferenceError` for aliases that would multiply, and `RangeError` for endless nesting. */
 function contentOf(document: Document.Parsed): unknown {
   return document.toJS({ maxAliasCount: 100 })
+}
+
+/** Throws `ValueError` for a key that the content would have once; as its keys, `1` and `"1"` are the same. */
+function refuseDoubledKeys(document: Document.Parsed, lines: LineCounter): void {
+  visit(document, {
+    Map(_, { items }) {
+      const names = new Set<string>()
+      for (const { key } of items) {
+        const named = isAlias(key) ? key.resolve(document) : key
+        if (!isScalar(named)) continue
+        const name = String(named.value)
+        if (names.has(name)) {
+          const [start = 0] = (key as Scalar.Parsed | Alias.Parsed).range
+          throw new ValueError(`${placeOf(lines.linePos(start))}a key is there twice`)
+        }
+        names.add(name)
+      }
+    },
+  })
 }
 
 function placeOf(position: { readonly line: number; readonly col: number } | undefined): string {
@@ -45,7 +76,6 @@ const FAULTS: Readonly<Record<string, string>> = {
   BAD_INDENT: 'the indentation does not fit, or a bracket is not closed',
   BAD_SCALAR_START: 'a value begins with a character that needs quotes',
   BLOCK_AS_IMPLICIT_KEY: 'a map within a line; a value with ": " in it needs quotes',
-  DUPLICATE_KEY: 'a key is there twice',
   MISSING_CHAR: 'a quote, bracket, comma or colon is missing',
   MULTIPLE_DOCS: 'more than one document',
   RESOURCE_EXHAUSTION: TOO_MUCH,

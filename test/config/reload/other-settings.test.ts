@@ -1,5 +1,6 @@
+import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
-import { writeFileSync } from 'node:fs'
+import { rmSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { makeFolder, startKeptRules } from '../../support/kept-rules.ts'
 import { useMonotonicClock } from '../../support/monotonic-clock.ts'
@@ -74,12 +75,16 @@ describe('settings beside the rules that change in the file', () => {
     expect([rules.events(), rules.codes()]).toEqual([[], []])
   })
 
-  test('do not keep rules out where their files have findings of their own', () => {
+  test.for<[string, (path: string) => void]>([
+    ['hold something else', (path) => writeFileSync(path, 'half')],
+    ['are gone', (path) => rmSync(path)],
+    ['were pipes that ended', (path) => execFileSync('sh', ['-c', 'rm $0; mkfifo $0', path])],
+  ])('do not keep rules out where their files %s', ([, change]) => {
     using folder = makeFolder(RULES)
     const key = `${folder.folder}/key`
     writeFileSync(key, randomBytes(32).toString('base64'))
     using rules = startKeptRules(folder.path, clock, { SESSION_ENCRYPTION_KEY_FILE: key })
-    writeFileSync(key, 'half')
+    change(key)
     folder.write(`${RULES}  - access: deny\n`)
     rules.pass(LONG_MS)
     expect([rules.accesses(), rules.codes()]).toEqual(['signed-in deny', []])

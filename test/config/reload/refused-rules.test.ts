@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { makeFolder, startKeptRules } from '../../support/kept-rules.ts'
 import { useMonotonicClock } from '../../support/monotonic-clock.ts'
@@ -21,10 +21,18 @@ const clock = useMonotonicClock('with intervals')
 type Folder = ReturnType<typeof makeFolder>
 
 const NAMED = 'VESTIBULE_CONFIG: '
+const linkTo =
+  (target: (path: string) => string) =>
+  ({ path }: Folder) => {
+    rmSync(path)
+    symlinkSync(target(path), path)
+  }
+/** Places of the first faults, and how many more there are. */
+const MANY = [...Array.from({ length: 10 }, (_, at) => `${NAMED}rules.${at}`), 'and 2 more']
 const withRule = (text: string) => `rules:\n  - access: signed-in\n    ${text}\n`
 
 describe('rules that cannot be used', () => {
-  test.for<[string, string | ((folder: Folder) => void), reason: string | RegExp]>([
+  test.for<[string, string | ((folder: Folder) => void), reason: string | RegExp | string[]]>([
     ['an empty file', '', `${NAMED}the file: is empty`],
     ['blanks', ' \n\n', `${NAMED}the file: is empty`],
     ['comments alone', `# ${VALUE}\n---\n# none\n`, `${NAMED}the file: is empty`],
@@ -35,7 +43,7 @@ describe('rules that cannot be used', () => {
     ['an unknown access', `rules:\n  - access: ${VALUE}\n`, `${NAMED}rules.0.access`],
     ['a host that is none', withRule(`hosts: ["${VALUE}/", "${VALUE}?"]`), 'rules.0.hosts'],
     ['a pattern that is none', withRule(`paths: ["${VALUE}"]`), 'rules.0.paths'],
-    ['an address that is none', withRule(`emails: ["${VALUE}@"]`), 'rules.0'],
+    ['an address that is none', withRule(`emails: ["${VALUE}@"]`), 'rules.0.emails.0'],
     ['another setting of no use', `sessionMaxAge: ${VALUE}\n${OLD}`, /^VESTIBULE_CONFIG: /],
     [
       'a value of no use',
@@ -49,7 +57,7 @@ describe('rules that cannot be used', () => {
         rmSync(path)
         mkdirSync(path)
       },
-      /cannot be read \(not a file\)$/,
+      /cannot be read \(not a file\)/,
     ],
     [
       'a pipe in its place',
@@ -57,8 +65,19 @@ describe('rules that cannot be used', () => {
         rmSync(path)
         execFileSync('mkfifo', [path])
       },
-      /cannot be read \(not a file\)$/,
+      /cannot be read \(not a file\)/,
     ],
+    ['a link to itself', linkTo((path) => path), /cannot be read \(ELOOP\)/],
+    ['a disk that fails', linkTo(() => '/proc/self/mem'), /cannot be read \(EIO\)/],
+    [
+      'a pipe in the place of a list',
+      ({ folder, write }) => {
+        execFileSync('mkfifo', [`${folder}/list`])
+        write(`allowedGroupsFile: ${folder}/list\n${NEW}`)
+      },
+      /^VESTIBULE_CONFIG: allowedGroupsFile: .* cannot be read \(not a file\)/,
+    ],
+    ['more faults than a line holds', 'rules: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]', MANY],
   ])(
     'as %o leave the last good ones, are told once, and are forgotten with the next good ones',
     async ([, change, reason]) => {
@@ -72,9 +91,9 @@ describe('rules that cannot be used', () => {
         ['rules_not_reloaded'],
         ['rules_not_reloaded'],
       ])
-      expect(rules.reasons()).toEqual([
-        reason instanceof RegExp ? expect.stringMatching(reason) : reason,
-      ])
+      expect(rules.reasons()).toEqual(
+        reason instanceof RegExp ? [expect.stringMatching(reason)] : [reason].flat(),
+      )
       expect(rules.output() + JSON.stringify(rules.kept.findings())).not.toContain(VALUE)
       rmSync(folder.path, { recursive: true, force: true })
       folder.write(NEW)

@@ -84,18 +84,28 @@ describe('changed rules', () => {
     expect(rules.pass(BOUND_MS).at(-1)).toBe(IN_NEW)
   })
 
-  test.for([1, 7, 40])('never hold in part while they are written by %d bytes', (bytes) => {
-    using folder = makeFolder(OLD)
-    using rules = startWith(folder)
-    const seen = new Set<string>()
-    folder.write('')
-    for (let end = 0; end < NEW.length + bytes; end += bytes) {
-      folder.write(NEW.slice(0, end))
-      for (const each of rules.pass(SETTLED_MS - POLL_MS)) seen.add(each)
-    }
-    for (const each of rules.pass(BOUND_MS)) seen.add(each)
-    expect([[...seen], rules.events()]).toEqual([[IN_OLD, IN_NEW], ['rules_reloaded']])
-  })
+  test.for<[string, number]>([
+    ['file', 1],
+    ['file', 7],
+    ['file', 40],
+    ['link', 7],
+  ])(
+    'never hold in part while they are written in the place of a %s by %d bytes',
+    ([old, bytes]) => {
+      using folder = makeFolder(OLD)
+      if (old === 'link') swapLink(folder, OLD)
+      using rules = startWith(folder)
+      const seen = new Set<string>()
+      if (old === 'link') rmSync(folder.path)
+      folder.write('')
+      for (let end = 0; end < NEW.length + bytes; end += bytes) {
+        folder.write(NEW.slice(0, end))
+        for (const each of rules.pass(SETTLED_MS - POLL_MS)) seen.add(each)
+      }
+      for (const each of rules.pass(BOUND_MS)) seen.add(each)
+      expect([[...seen], rules.events()]).toEqual([[IN_OLD, IN_NEW], ['rules_reloaded']])
+    },
+  )
 
   test('are taken as they are where a writer pauses for longer, which nobody can tell from an end', () => {
     using folder = makeFolder(OLD)
