@@ -40,7 +40,7 @@ export function loadConfig(given: Environment): Config {
     ],
     ...(keyFile !== undefined && { keyFile }),
     ruleFiles: ruleFilesOf(environment, sources),
-    readAgain: () => readRulesAgain(environment, { settings: parsed, origins: originsOf(sources) }),
+    readAgain: () => readRulesAgain(environment, { settings: parsed, given: sources.given }),
   }
   const mode = parsed.REDIS_CACHE_MODE
   return redis && mode !== 'memory'
@@ -65,10 +65,7 @@ function limitsOf(timeouts: readonly AddressTimeout[]): Partial<Settings> {
   return Object.fromEntries(timeouts.map(({ name, limit }) => [name, limit]))
 }
 
-function originsOf(
-  { given }: Sources,
-  timeouts: readonly AddressTimeout[] = [],
-): Config['origins'] {
+function originsOf({ given }: Sources, timeouts: readonly AddressTimeout[]): Config['origins'] {
   return new Map<SettingName, Origin>([
     ...[...given].map(([name, { origin }]) => [name, origin] as const),
     ...timeouts.map(({ name, option }) => [name, { kind: 'redis-address', option }] as const),

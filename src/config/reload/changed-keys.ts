@@ -1,5 +1,5 @@
-import type { Config } from '../config.ts'
-import { SETTING_NAMES, type SettingName } from '../settings/settings.ts'
+import { SETTING_NAMES, type SettingName, type Settings } from '../settings/settings.ts'
+import type { GivenSettings } from '../sources/given.ts'
 
 /** Settings that say who may enter, which are read again with the rules. */
 export const RELOADED = [
@@ -10,13 +10,20 @@ export const RELOADED = [
   'ALLOW_ANY_USER',
 ] as const satisfies readonly SettingName[]
 
-type Compared = Pick<Config, 'settings' | 'origins'>
+/** Settings, and where each was given. */
+export interface ComparedSettings {
+  readonly settings: Settings
+  readonly given: GivenSettings
+}
 
 /**
  * Returns the keys of the settings file whose settings differ from those at the start and are read at the start only.
  * Leaves out what the environment gives, and the content of files that a key names, because secrets rotate by themselves.
  */
-export function findChangedKeys(atStart: Compared, next: Compared): readonly string[] {
+export function findChangedKeys(
+  atStart: ComparedSettings,
+  next: ComparedSettings,
+): readonly string[] {
   const names = SETTING_NAMES.filter((name) => !RELOADED.some((each) => each === name))
   return names.flatMap((name) => {
     const key = fileKeyIn(next, name) ?? fileKeyIn(atStart, name)
@@ -25,14 +32,14 @@ export function findChangedKeys(atStart: Compared, next: Compared): readonly str
 }
 
 /** Returns the key under which the settings file gives a setting, or names its file. */
-function fileKeyIn({ origins }: Compared, name: SettingName): string | undefined {
-  const origin = origins.get(name)
+function fileKeyIn({ given }: ComparedSettings, name: SettingName): string | undefined {
+  const origin = given.get(name)?.origin
   if (origin?.kind === 'settings-file') return origin.key
   const isNamedInFile = origin?.kind === 'named-file' && origin.setting !== `${name}_FILE`
   return isNamedInFile ? origin.setting : undefined
 }
 
-function effectOf({ settings, origins }: Compared, name: SettingName): string | undefined {
-  const origin = origins.get(name)
+function effectOf({ settings, given }: ComparedSettings, name: SettingName): string | undefined {
+  const origin = given.get(name)?.origin
   return origin?.kind === 'named-file' ? `file ${origin.path}` : JSON.stringify(settings[name])
 }

@@ -14,8 +14,8 @@ export interface FileWatch {
 
 /** One file as last seen. */
 interface Seen {
-  /** File behind all links; that of the look before where there is none now. */
-  readonly target: string | undefined
+  /** File behind all links; `undefined` where there is none. */
+  readonly target?: string
   /** Changes with each writing; `undefined` where the file could not be read. */
   readonly mark: string | undefined
   /** Digest of all bytes, blanks at the end among them, or the error of a file that cannot be read. */
@@ -24,7 +24,7 @@ interface Seen {
   readonly sinceMs: number
 }
 
-const UNSEEN: Seen = { target: undefined, mark: undefined, content: '', sinceMs: 0 }
+const UNSEEN: Seen = { mark: undefined, content: '', sinceMs: 0 }
 
 /**
  * Time for which a content must have been the same before it is used, because half a file may be a valid one with fewer
@@ -39,9 +39,9 @@ export function createFileWatch(): FileWatch {
     look(paths) {
       const nowMs = performance.now()
       seen = new Map(paths.map((path) => [path, lookAt(path, seen.get(path) ?? UNSEEN, nowMs)]))
-      const all = [...seen]
-      return all.every(([, { sinceMs }]) => nowMs - sinceMs >= SETTLED_MS)
-        ? JSON.stringify(all.map(([path, { content }]) => [path, content]))
+      const all = [...seen.values()]
+      return all.every(({ sinceMs }) => nowMs - sinceMs >= SETTLED_MS)
+        ? all.map(({ content }) => content).join(' ')
         : undefined
     },
   }
@@ -51,10 +51,9 @@ export function createFileWatch(): FileWatch {
 function lookAt(path: string, before: Seen, nowMs: number): Seen {
   const found = markOf(path)
   if (found.mark !== undefined && found.mark === before.mark) return before
-  const read = found.mark === undefined ? found : contentOf(path, found.mark)
-  const target = found.target ?? before.target
-  if (isSwapped(before, found)) return { ...read, target, sinceMs: Number.NEGATIVE_INFINITY }
-  return { ...read, target, sinceMs: before.content === read.content ? before.sinceMs : nowMs }
+  const read = found.mark === undefined ? found : { ...found, ...contentOf(path, found.mark) }
+  if (isSwapped(before, found)) return { ...read, sinceMs: Number.NEGATIVE_INFINITY }
+  return { ...read, sinceMs: before.content === read.content ? before.sinceMs : nowMs }
 }
 
 /**
@@ -90,7 +89,7 @@ function markOf(path: string): Found {
   }
 }
 
-function contentOf(path: string, mark: string): Found {
+function contentOf(path: string, mark: string): Pick<Found, 'mark' | 'content'> {
   try {
     return isFile(path)
       ? { mark, content: sha256(readBytes(path)) }

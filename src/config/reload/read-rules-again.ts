@@ -1,12 +1,12 @@
 import type { RuleSet } from '../../core/access/rule-set.ts'
-import type { Config, Environment } from '../config.ts'
+import type { Environment } from '../config.ts'
 import { ConfigError } from '../config-error.ts'
 import { isConsequence, parseSettings } from '../parse-settings.ts'
 import { compileRules } from '../rules/access-rules.ts'
 import { SETTING_NAMES } from '../settings/settings.ts'
 import { pathOf } from '../sources/given.ts'
 import { readSources, type Sources } from '../sources/read-sources.ts'
-import { findChangedKeys, RELOADED } from './changed-keys.ts'
+import { type ComparedSettings, findChangedKeys, RELOADED } from './changed-keys.ts'
 
 /** State of the files that hold rules, policies and lists, as read while the service runs. */
 export interface ReloadedRules {
@@ -21,10 +21,7 @@ export interface ReloadedRules {
  * Compiles the rules as they are now by the settings of the start. Reads no file that other settings name, such as that of a
  * secret, which may be gone, or a pipe. Throws `ConfigError` with every problem of rules, lists and the settings file.
  */
-export function readRulesAgain(
-  environment: Environment,
-  atStart: Pick<Config, 'settings' | 'origins'>,
-): ReloadedRules {
+export function readRulesAgain(environment: Environment, atStart: ComparedSettings): ReloadedRules {
   const problems: string[] = []
   const sources = readSources(environment, SETTING_NAMES, problems, { again: RELOADED })
   const { parsed, unusable } = parseSettings(sources, SETTING_NAMES, problems)
@@ -35,8 +32,7 @@ export function readRulesAgain(
   // A file is empty for a moment when it is written in place.
   if (sources.isFileEmpty) problems.unshift('VESTIBULE_CONFIG: the file: is empty')
   if (problems.length > 0) throw new ConfigError(problems)
-  const origins = new Map([...sources.given].map(([name, { origin }]) => [name, origin]))
-  const changedKeys = findChangedKeys(atStart, { settings: parsed, origins })
+  const changedKeys = findChangedKeys(atStart, { settings: parsed, given: sources.given })
   return { rules, ruleFiles: ruleFilesOf(environment, sources), changedKeys }
 }
 

@@ -37,8 +37,11 @@ export function readSources(
 ): Sources {
   const unreadable = new Set<SettingName>()
   const read = again ? tryReadFile : tryReadText
-  const readNamed: ReadNamed = (name, ...named) => {
-    const text = again?.includes(name) === false ? undefined : readNamedFile(read, name, ...named)
+  const readNamed: ReadNamed = (name, path, label) => {
+    const text =
+      again?.includes(name) === false
+        ? undefined
+        : readNamedFile(name, path, label, { read, problems })
     if (text === undefined) unreadable.add(name)
     return text ?? ''
   }
@@ -129,26 +132,21 @@ function collect(
         `${source.prefix}${source.nameOf(name)} and ${label} are both set: remove one of them`,
       )
     }
-    const text = readNamed(name, path, label, problems)
+    const text = readNamed(name, path, label)
     given.set(name, { value: text, origin: { kind: 'named-file', setting, path } })
   }
   return given
 }
 
-type ReadNamed = (
-  name: SettingName,
-  path: string,
-  label: string,
-  problems: string[],
-) => string | readonly string[]
+/** Returns the value that a file holds, and no text for one that is not read or cannot be. */
+type ReadNamed = (name: SettingName, path: string, label: string) => GivenSetting['value']
 
 function readNamedFile(
-  read: ReadText,
   name: SettingName,
   path: string,
   label: string,
-  problems: string[],
-): string | readonly string[] | undefined {
+  { read, problems }: { readonly read: ReadText; readonly problems: string[] },
+): GivenSetting['value'] | undefined {
   const fault = faultOfPath(path, name)
   if (fault !== undefined) {
     problems.push(`${label}: ${fault}`)

@@ -53,7 +53,7 @@ function refuseDoubledKeys(document: Document.Parsed, lines: LineCounter): void 
         if (!isScalar(named)) continue
         const name = String(named.value)
         if (names.has(name)) {
-          const [start = 0] = (key as Scalar.Parsed | Alias.Parsed).range
+          const [start] = (key as Scalar.Parsed | Alias.Parsed).range
           throw new ValueError(`${placeOf(lines.linePos(start))}a key is there twice`)
         }
         names.add(name)

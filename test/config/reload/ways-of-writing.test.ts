@@ -4,9 +4,10 @@ import { describe, expect, test, vi } from 'vitest'
 import { makeFolder, startKeptRules, swapLink } from '../../support/kept-rules.ts'
 import { useMonotonicClock } from '../../support/monotonic-clock.ts'
 
-const OLD = 'rules:\n  - access: signed-in\n    groups: [old]\n'
 const NEW =
   'rules:\n  - paths: [/admin/**]\n    access: deny\n  - access: signed-in\n    groups: [new]\n'
+/** As long as the new ones. */
+const OLD = 'rules:\n  - access: signed-in\n    groups: [old]\n'.padEnd(NEW.length)
 const [IN_OLD, IN_NEW] = ['signed-in', 'deny signed-in']
 /** Valid prefix of `NEW` that lets everybody in who is signed in. */
 const WIDER = NEW.slice(0, NEW.indexOf('    groups'))
@@ -27,12 +28,13 @@ function startWith(folder: Folder) {
 }
 
 describe('changed rules', () => {
-  test.for<[string, (folder: Folder) => void]>([
+  test.for<[string, (folder: Folder, pass: (ms: number) => void) => void]>([
     ['written in place', ({ write }) => write(NEW)],
     [
       'written in place with the time of the old ones',
-      ({ path, write }) => {
+      ({ path, write }, pass) => {
         utimesSync(path, 1, 1)
+        pass(POLL_MS)
         write(NEW)
         utimesSync(path, 1, 1)
       },
@@ -57,7 +59,7 @@ describe('changed rules', () => {
     using rules = startWith(folder)
     const replaced = vi.fn()
     rules.kept.onReplaced(replaced)
-    change(folder)
+    change(folder, (ms) => void rules.pass(ms))
     expect(rules.pass(BOUND_MS).at(-1)).toBe(IN_NEW)
     expect([rules.events(), rules.codes()]).toEqual([['rules_reloaded'], []])
     expect(await rules.reloads()).toEqual([1, 0])
@@ -89,11 +91,12 @@ describe('changed rules', () => {
     ['file', 7],
     ['file', 40],
     ['link', 7],
+    ['file behind a link', 7],
   ])(
     'never hold in part while they are written in the place of a %s by %d bytes',
     ([old, bytes]) => {
       using folder = makeFolder(OLD)
-      if (old === 'link') swapLink(folder, OLD)
+      if (old !== 'file') swapLink(folder, OLD)
       using rules = startWith(folder)
       const seen = new Set<string>()
       if (old === 'link') rmSync(folder.path)
