@@ -8,6 +8,7 @@ test.for<[string, Condition]>([
   ['claim department: sales', claim('department', 'sales')],
   ['claim "a\ufffdb: c": x', claim('a\nb: c', 'x')],
   ['networks: 192.0.2.0/24', office],
+  [`users: ${'x'.repeat(79)}\ufffd…`, only('users', `${'x'.repeat(79)}\u{1f600}`)],
   [
     'all (groups: ops; none (users: 7))',
     { kind: 'all', of: [ops, { kind: 'none', of: [only('users', '7')] }] },
