@@ -106,7 +106,7 @@ describe('identity headers', () => {
 })
 
 describe('names of headers', () => {
-  const given = [...IDENTITY_HEADERS, claimHeader('x-forwarded-user', 'sub')]
+  const given = [...IDENTITY_HEADERS, claimHeader('x-Forwarded-USER', 'sub')]
   const access: IdentityHeader = {
     name: 'X-Auth-Request-Access-Token',
     source: { kind: 'access-token' },
