@@ -3,9 +3,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { stringify } from 'yaml'
 
-/** Settings files of which one is in use at a time. */
-export type SwappedRules<Name extends string> = Awaited<ReturnType<typeof startSwappedRules<Name>>>
-
 /**
  * Makes a folder with a settings file for each set and a link to one of them, at first the first, which `use` replaces as
  * the kubelet replaces that of a ConfigMap.
