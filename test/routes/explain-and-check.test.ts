@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { compileRules } from '../../src/config/rules/access-rules.ts'
-import { type RulesFile, rulesFile } from '../../src/config/rules/rules-file.ts'
+import { rulesFile } from '../../src/config/rules/rules-file.ts'
 import type { Question } from '../../src/core/access/question.ts'
 import { anyQuestion, anyRulesFile } from '../support/any-rules.ts'
 import { composeInternalApp } from '../support/composed-internal-app.ts'
@@ -16,7 +16,7 @@ interface Answers {
 
 let composed: ReturnType<typeof composeInternalApp>
 beforeAll(() => {
-  const people = { ALLOW_ANY_USER: '', ALLOWED_GROUPS: 'g1' }
+  const people = { ALLOW_ANY_USER: '', ALLOWED_GROUPS: 'staff' }
   composed = composeInternalApp({ ADMIN_TOKEN, PROTECTED_HOSTS: HOST, ...people })
 })
 afterAll(() => composed.close())
@@ -109,7 +109,7 @@ describe('an explanation has the answers of the check', () => {
 
   test('for any rules, people and requests', async () => {
     const property = fc.asyncProperty(
-      anyRulesFile as fc.Arbitrary<RulesFile>,
+      anyRulesFile,
       fc.array(anyQuestion(HOST), { minLength: 3, maxLength: 3 }),
       async (file, questions) => {
         fc.pre(useRules(file))
