@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { stringify } from 'yaml'
 import type { RuleSource } from '../../src/config/rules/rules-file.ts'
 import { bearerRule, startBearerParty } from '../support/bearers.ts'
@@ -6,8 +6,9 @@ import { makeFolder, swapLink } from '../support/kept-rules.ts'
 import { ADMIN_TOKEN, askAdmin } from '../support/operator.ts'
 import { until } from '../support/own-lag.ts'
 import { startRedisMonitor } from '../support/redis-monitor.ts'
+import { startRelyingParty } from '../support/relying-party.ts'
 import { describeWithRedis, startReplicasInProcess } from '../support/replicas.ts'
-import type { RunningVestibule } from '../support/vestibule.ts'
+import { type RunningVestibule, startVestibule } from '../support/vestibule.ts'
 import { startVestibuleProcess } from '../support/vestibule-process.ts'
 
 type Rule = Partial<RuleSource>
@@ -30,6 +31,10 @@ const untilStatus = (status: number, ...all: readonly RunningVestibule[]) =>
     const found = await Promise.all(all.map(statusOf))
     return found.every((each) => each === status)
   })
+const countedReports = async (vestibule: RunningVestibule) => {
+  const { body } = await vestibule.internal('/metrics')
+  return body.split('\n').filter((line) => line.startsWith('vestibule_rules_would_deny'))
+}
 const healthOf = async (vestibule: RunningVestibule) =>
   JSON.parse((await vestibule.internal('/health')).body) as {
     readonly status: string
@@ -42,8 +47,12 @@ describe('rules that change while the service runs', () => {
     await using party = await startBearerParty([], { VESTIBULE_CONFIG: rules.path })
     const { vestibule } = party
     await untilStatus(200, vestibule)
-    rules.swapTo([CLOSED])
+    expect(await countedReports(vestibule)).toEqual([])
+    rules.swapTo([CLOSED, { name: 'tried', access: 'deny', report: true }])
     await untilStatus(403, vestibule)
+    expect(await countedReports(vestibule)).toEqual([
+      'vestibule_rules_would_deny_total{rule="tried"} 0',
+    ])
     rules.swapTo('none')
     await until('degraded', async () => (await healthOf(vestibule)).status === 'degraded')
     expect((await healthOf(vestibule)).reasons.map(({ code }) => code)).toEqual([
@@ -72,6 +81,29 @@ describe('rules that change while the service runs', () => {
     rules.swapTo([bearerRule('/api/**', { issuers: ['http://127.0.0.1:9'] })])
     await until('refused tokens', async () => (await present()) === 401)
     expect(await kept()).toMatchObject({ entries: { tokens: 0 } })
+  })
+
+  test('compare claims that they name now with those of later sign-ins', async () => {
+    using rules = linkRules([OPEN])
+    await using party = await startRelyingParty({ VESTIBULE_CONFIG: rules.path })
+    const { vestibule } = party
+    party.provider.tamperIdToken({ department: 'it' })
+    const visit = async (cookie: string) => (await vestibule.check({}, { Cookie: cookie })).status
+    const before = await vestibule.signIn('alice')
+    rules.swapTo([CLOSED, { access: 'signed-in', allow: { claims: { department: ['it'] } } }])
+    await untilStatus(403, vestibule)
+    expect(await visit(before)).toBe(403)
+    expect(await visit(await vestibule.signIn('alice'))).toBe(200)
+  })
+
+  test('are not looked at any more once it has stopped, as no interval goes on', async () => {
+    using rules = linkRules([OPEN])
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const vestibule = await startVestibule({ VESTIBULE_CONFIG: rules.path })
+    expect(vi.getTimerCount()).toBeGreaterThan(0)
+    await vestibule.stop()
+    expect(vi.getTimerCount()).toBe(0)
   })
 
   test('change in a process of its own, which SIGTERM ends', async () => {
