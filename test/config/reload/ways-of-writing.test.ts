@@ -4,9 +4,10 @@ import { describe, expect, test, vi } from 'vitest'
 import { makeFolder, startKeptRules, swapLink } from '../../support/kept-rules.ts'
 import { useMonotonicClock } from '../../support/monotonic-clock.ts'
 
-const OLD = 'rules:\n  - access: signed-in\n    groups: [old]\n'
 const NEW =
   'rules:\n  - paths: [/admin/**]\n    access: deny\n  - access: signed-in\n    groups: [new]\n'
+/** As long as `NEW`. */
+const OLD = 'rules:\n  - access: signed-in\n    groups: [old]\n'.padEnd(NEW.length, '#')
 const [IN_OLD, IN_NEW] = ['signed-in', 'deny signed-in']
 /** Valid prefix of `NEW` that lets everybody in who is signed in. */
 const WIDER = NEW.slice(0, NEW.indexOf('    groups'))
@@ -30,9 +31,8 @@ describe('changed rules', () => {
   test.for<[string, (folder: Folder) => void]>([
     ['written in place', ({ write }) => write(NEW)],
     [
-      'written in place with the time of the old ones',
+      'written in place with the length and the time of the old ones',
       ({ path, write }) => {
-        utimesSync(path, 1, 1)
         write(NEW)
         utimesSync(path, 1, 1)
       },
@@ -54,6 +54,7 @@ describe('changed rules', () => {
     ['behind a link in the place of the file', (folder) => swapLink(folder, NEW)],
   ])('%s are in force within five seconds', async ([, change]) => {
     using folder = makeFolder(OLD)
+    utimesSync(folder.path, 1, 1)
     using rules = startWith(folder)
     const replaced = vi.fn()
     rules.kept.onReplaced(replaced)
