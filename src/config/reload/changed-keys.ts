@@ -28,8 +28,8 @@ export function findChangedKeys(atStart: Compared, next: Compared): readonly str
 function fileKeyIn({ origins }: Compared, name: SettingName): string | undefined {
   const origin = origins.get(name)
   if (origin?.kind === 'settings-file') return origin.key
-  const isNamedInFile = origin?.kind === 'named-file' && origin.setting !== `${name}_FILE`
-  return isNamedInFile ? origin.setting : undefined
+  // That of the environment names the same file for as long as the process runs.
+  return origin?.kind === 'named-file' ? origin.setting : undefined
 }
 
 function effectOf({ settings, origins }: Compared, name: SettingName): string | undefined {
