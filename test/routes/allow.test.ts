@@ -70,12 +70,21 @@ describe('the answer of a check that passes', () => {
     for (let round = 0; round < 2; round++) expect(ask(principal)).toEqual(expected)
   })
 
-  test('loses each token when it expires, and only that one', () => {
+  const authorization = 'Bearer id'
+  test.for<[first: string, accessMs: number, idMs: number, left: object]>([
+    ['the ID token', 2, 1, token],
+    ['the access token', 1, 2, { authorization }],
+  ])('loses each token when it expires, and only that one: first %s', ([, ...row]) => {
+    const [accessMs, idMs, left] = row
     const { ask, elapse } = start('id-token')
-    const principal = { ...all, accessToken: { value: 'access', expiresAt: NOW_MS + 2 } }
-    expect(ask(principal)).toEqual({ ...known, ...token, authorization: 'Bearer id' })
+    const principal = {
+      ...person,
+      accessToken: { value: 'access', expiresAt: NOW_MS + accessMs },
+      idToken: { value: 'id', expiresAt: NOW_MS + idMs },
+    }
+    expect(ask(principal)).toEqual({ ...known, ...token, authorization })
     elapse(1)
-    expect(ask(principal)).toEqual({ ...known, ...token })
+    expect(ask(principal)).toEqual({ ...known, 'x-token': '', ...left })
     elapse(1)
     expect(ask(principal)).toEqual(known)
   })
