@@ -41,6 +41,7 @@ test.for<readonly [settings: string, yaml: string, problems: readonly RegExp[]]>
   ['PROTECTED_HOSTS=*.com BASE_PATH=x', '', [/^BASE_PATH: /, /^PROTECTED_HOSTS: \*\.com covers/]],
   ['PROTECTED_HOSTS=http://app.example.com', '', [/^PROTECTED_HOSTS: .* http is for loopback/]],
   ['PROTECTED_HOSTS=a.example OIDC_CLIENT_ID=x REDIS_URL=nonsense', 'oidc: { x: 1 }', [/oidc: /]],
+  ['ALLOW_ANY_USER=true', 'oidc: { x: 1 }', [/oidc: /]],
   ['PROTECTED_HOSTS=a.example TRUSTED_PROXIES=x,y', '', [/^TRUSTED_PROXIES: x is not .*; y is/]],
 ])('%s %s: every problem of access and no other', async ([settings, yaml, problems]) => {
   const environment = await withFile(yaml, settingsIn(settings))

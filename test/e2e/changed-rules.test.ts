@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test, vi } from 'vitest'
 import { stringify } from 'yaml'
 import type { RuleSource } from '../../src/config/rules/rules-file.ts'
 import { bearerRule, startBearerParty } from '../support/bearers.ts'
@@ -34,6 +34,10 @@ const untilStatus = (status: number, ...all: readonly RunningVestibule[]) =>
     const found = await Promise.all(all.map(statusOf))
     return found.every((each) => each === status)
   })
+const countedReports = async (vestibule: RunningVestibule) => {
+  const { body } = await vestibule.internal('/metrics')
+  return body.split('\n').filter((line) => line.startsWith('vestibule_rules_would_deny'))
+}
 const healthOf = async (vestibule: RunningVestibule) =>
   JSON.parse((await vestibule.internal('/health')).body) as {
     readonly status: string
@@ -46,8 +50,12 @@ describe('rules that change while the service runs', () => {
     await using party = await startBearerParty([], { VESTIBULE_CONFIG: rules.path })
     const { vestibule } = party
     await untilStatus(200, vestibule)
-    rules.swapTo([CLOSED])
+    expect(await countedReports(vestibule)).toEqual([])
+    rules.swapTo([CLOSED, { name: 'tried', access: 'deny', report: true }])
     await untilStatus(403, vestibule)
+    expect(await countedReports(vestibule)).toEqual([
+      'vestibule_rules_would_deny_total{rule="tried"} 0',
+    ])
     rules.swapTo('none')
     await until('degraded', async () => (await healthOf(vestibule)).status === 'degraded')
     expect((await healthOf(vestibule)).reasons.map(({ code }) => code)).toEqual([
@@ -128,6 +136,16 @@ describe('rules that change while the service runs', () => {
     await until('the refresh', async () => (await statusWith(due)) === 200)
     expect(await statusWith(await vestibule.signIn('ada'))).toBe(200)
     expect(await statusWith(long)).toBe(403)
+  })
+
+  test('are not looked at any more once it has stopped, as no interval goes on', async () => {
+    using rules = linkRules([OPEN])
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    onTestFinished(() => void vi.useRealTimers())
+    const vestibule = await startVestibule({ VESTIBULE_CONFIG: rules.path })
+    expect(vi.getTimerCount()).toBeGreaterThan(0)
+    await vestibule.stop()
+    expect(vi.getTimerCount()).toBe(0)
   })
 
   test('change in a process of its own, which SIGTERM ends', async () => {

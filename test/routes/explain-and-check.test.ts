@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { compileRules } from '../../src/config/rules/access-rules.ts'
-import { type RulesFile, rulesFile } from '../../src/config/rules/rules-file.ts'
+import { rulesFile } from '../../src/config/rules/rules-file.ts'
 import type { Question } from '../../src/core/access/explain/question.ts'
 import { anyQuestion, anyRulesFile } from '../support/any-rules.ts'
 import { composeInternalApp } from '../support/composed-internal-app.ts'
@@ -16,7 +16,7 @@ interface Answers {
 
 let composed: ReturnType<typeof composeInternalApp>
 beforeAll(() => {
-  const people = { ALLOW_ANY_USER: '', ALLOWED_GROUPS: 'g1' }
+  const people = { ALLOW_ANY_USER: '', ALLOWED_GROUPS: 'staff' }
   composed = composeInternalApp({ ADMIN_TOKEN, PROTECTED_HOSTS: HOST, ...people })
 })
 afterAll(() => composed.close())
@@ -75,6 +75,11 @@ describe('an explanation has the answers of the check', () => {
       { paths: ['/guests/**'], access: 'optional' },
       { paths: ['/deny/**'], access: 'deny' },
       { paths: ['/office/**'], access: 'signed-in', policy: 'office' },
+      {
+        paths: ['/outside/**'],
+        access: 'signed-in',
+        allow: { none: [{ networks: ['192.0.2.0/24'] }] },
+      },
       { paths: ['/api/**'], access: 'signed-in', preflight: 'pass' },
       { paths: ['/robots/**'], access: 'signed-in', bearer: { audiences: ['api'] }, oneTime: true },
       { access: 'signed-in', allow: { none: [{ claims: { dept: ['hr'] } }] } },
@@ -92,6 +97,8 @@ describe('an explanation has the answers of the check', () => {
     ['/office/', { ...ada, ip: '192.0.2.1' }, 200, 200],
     ['/office/', { ...ada, ip: '10.0.0.1' }, 403, 403],
     ['/office/', ada, 403, 403],
+    ['/outside/', { ...ada, ip: '203.0.113.1' }, 200, 200],
+    ['/outside/', { ...ada, ip: '10.0.0.1' }, 403, 403],
     ['/api/', { method: 'OPTIONS' }, 401, 200],
     ['/api/', { method: 'POST' }, 303, 401],
     ['/robots/', ada, 401, 401],
@@ -109,7 +116,7 @@ describe('an explanation has the answers of the check', () => {
 
   test('for any rules, people and requests', async () => {
     const property = fc.asyncProperty(
-      anyRulesFile as fc.Arbitrary<RulesFile>,
+      anyRulesFile,
       fc.array(anyQuestion(HOST), { minLength: 3, maxLength: 3 }),
       async (file, questions) => {
         fc.pre(useRules(file))

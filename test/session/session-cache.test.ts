@@ -8,6 +8,7 @@ import {
   type SessionCacheOptions,
 } from '../../src/session/session-cache.ts'
 import type { SealedRecords } from '../../src/store/store.ts'
+import { composeInternalApp } from '../support/composed-internal-app.ts'
 import { holdMonotonicClock, useMonotonicClock } from '../support/monotonic-clock.ts'
 
 const REALM = 'app.example.com'
@@ -396,4 +397,14 @@ describe('changes that may have been missed', () => {
     const found = [recalled('d', WRONG), become(2), recalled('d', WRONG)]
     expect([found, lookUps]).toEqual([Array(3).fill(undefined), ['miss', 'miss']])
   })
+})
+
+test('the bytes of a session have those that the templates of the service make of it', async () => {
+  const bytesWith = async (text: string) => {
+    const composed = composeInternalApp({ IDENTITY_HEADERS: `X-Who="${text}{sub}"` })
+    await composed.request('/auth', await composed.signIn({ sub: 'ada' }))
+    await composed.close()
+    return composed.cachedBytes()
+  }
+  expect((await bytesWith('a'.repeat(1000))) - (await bytesWith(''))).toBe(1000)
 })

@@ -64,6 +64,7 @@ export function composeInternalApp(settings: Environment = {}) {
   return {
     lines,
     settings: config.settings,
+    cachedBytes: () => sessions.cache.bytes,
     replaceRules: (set: RuleSet) => {
       rules.current = createRules(set)
     },

@@ -35,8 +35,8 @@ export function findChangedKeys(
 function fileKeyIn({ given }: ComparedSettings, name: SettingName): string | undefined {
   const origin = given.get(name)?.origin
   if (origin?.kind === 'settings-file') return origin.key
-  const isNamedInFile = origin?.kind === 'named-file' && origin.setting !== `${name}_FILE`
-  return isNamedInFile ? origin.setting : undefined
+  // That of the environment names the same file for as long as the process runs.
+  return origin?.kind === 'named-file' ? origin.setting : undefined
 }
 
 function effectOf({ settings, given }: ComparedSettings, name: SettingName): string | undefined {

@@ -6,8 +6,8 @@ import { useMonotonicClock } from '../../support/monotonic-clock.ts'
 
 const NEW =
   'rules:\n  - paths: [/admin/**]\n    access: deny\n  - access: signed-in\n    groups: [new]\n'
-/** As long as the new ones. */
-const OLD = 'rules:\n  - access: signed-in\n    groups: [old]\n'.padEnd(NEW.length)
+/** As long as `NEW`. */
+const OLD = 'rules:\n  - access: signed-in\n    groups: [old]\n'.padEnd(NEW.length, '#')
 const [IN_OLD, IN_NEW] = ['signed-in', 'deny signed-in']
 /** Valid prefix of `NEW` that lets everybody in who is signed in. */
 const WIDER = NEW.slice(0, NEW.indexOf('    groups'))
@@ -28,13 +28,11 @@ function startWith(folder: Folder) {
 }
 
 describe('changed rules', () => {
-  test.for<[string, (folder: Folder, pass: (ms: number) => void) => void]>([
+  test.for<[string, (folder: Folder) => void]>([
     ['written in place', ({ write }) => write(NEW)],
     [
-      'written in place with the time of the old ones',
-      ({ path, write }, pass) => {
-        utimesSync(path, 1, 1)
-        pass(POLL_MS)
+      'written in place with the length and the time of the old ones',
+      ({ path, write }) => {
         write(NEW)
         utimesSync(path, 1, 1)
       },
@@ -56,10 +54,11 @@ describe('changed rules', () => {
     ['behind a link in the place of the file', (folder) => swapLink(folder, NEW)],
   ])('%s are in force within five seconds', async ([, change]) => {
     using folder = makeFolder(OLD)
+    utimesSync(folder.path, 1, 1)
     using rules = startWith(folder)
     const replaced = vi.fn()
     rules.kept.onReplaced(replaced)
-    change(folder, (ms) => void rules.pass(ms))
+    change(folder)
     expect(rules.pass(BOUND_MS).at(-1)).toBe(IN_NEW)
     expect([rules.events(), rules.codes()]).toEqual([['rules_reloaded'], []])
     expect(await rules.reloads()).toEqual([1, 0])
@@ -120,7 +119,7 @@ describe('changed rules', () => {
 })
 
 describe('rules that have not changed', () => {
-  test.for<[string, (folder: Folder, pass: (ms: number) => void) => void]>([
+  test.for<[string, (folder: Folder) => void]>([
     ['left alone', () => undefined],
     ['written again', ({ write }) => write(OLD)],
     ['behind another link', (folder) => swapLink(folder, OLD)],

@@ -1,16 +1,11 @@
 import { describe, expect, test } from 'vitest'
-import { createAccessFinder } from '../../../src/core/access/access-finder.ts'
 import {
   type Condition,
   evaluate,
   type Networks,
   type Truth,
 } from '../../../src/core/access/condition.ts'
-import { parseForwardedRequest } from '../../../src/core/forwarded-request.ts'
 import type { Identity } from '../../../src/core/identity.ts'
-import { sitesOf } from '../../support/protected-sites.ts'
-import { forwarded, sentHeaders } from '../../support/raw-request.ts'
-import { signedIn } from '../../support/signed-in.ts'
 
 const PERSON: Identity = {
   issuer: 'https://id.example.com',
@@ -135,37 +130,5 @@ describe('several conditions', () => {
     for (const kind of ['none', 'all', 'none', 'any', 'none', 'all', 'none'] as const)
       condition = { kind, of: [condition] }
     expect(evaluate(condition, { identity: PERSON })).toBe('unknown')
-  })
-})
-
-describe('a rule with conditions', () => {
-  const request = parseForwardedRequest(sentHeaders(forwarded({})), sitesOf('app.example.com'))
-  const permits = (...conditions: readonly Condition[]) => {
-    const rule = { name: '1', access: 'signed-in', passesPreflight: false } as const
-    const required = conditions.map((condition) => ({ condition }))
-    const find = createAccessFinder([{ ...rule, conditions: required }])
-    return signedIn(find(request)).permits({ identity: PERSON, address: '192.0.2.7' })
-  }
-  const ops: Condition = { kind: 'groups', ...values('ops') }
-  const unknown: Condition = { kind: 'claim', name: 'missing', ...values('x') }
-
-  test.for<[boolean, readonly Condition[]]>([
-    [true, [ops]],
-    [false, [{ kind: 'none', of: [ops] }]],
-    [false, [unknown]],
-    [false, [{ kind: 'none', of: [unknown] }]],
-    [false, [ops, unknown]],
-    [true, [ops, { kind: 'any', of: [unknown, ops] }]],
-  ])('permits %s: %j', ([expected, conditions]) => expect(permits(...conditions)).toBe(expected))
-
-  test('one that throws lets nobody in', () => {
-    const networks: Networks = {
-      sources: [],
-      contains: () => {
-        throw new TypeError('not an address')
-      },
-    }
-    expect(() => permits({ kind: 'networks', networks })).toThrow(TypeError)
-    expect(() => permits(ops, { kind: 'none', of: [{ kind: 'networks', networks }] })).toThrow()
   })
 })

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest'
 import { useFolder } from '../../support/configuration.ts'
 import { authelia } from '../../support/peers/authelia.ts'
 import { authentik } from '../../support/peers/authentik.ts'
-import type { Comparison, Outcome } from '../../support/peers/example.ts'
+import { type Comparison, type Outcome, START_PAGE } from '../../support/peers/example.ts'
 import { modAuthOpenidc } from '../../support/peers/mod-auth-openidc.ts'
 import { oauth2Proxy } from '../../support/peers/oauth2-proxy.ts'
 import { traefikForwardAuth } from '../../support/peers/traefik-forward-auth.ts'
@@ -39,7 +39,8 @@ describe.for(EXAMPLES)('$peer, $page', ({ ours, rows }) => {
   })
 })
 
-function describeRow({ who, method = 'GET', url, query = '', from, theirs, ours }: Comparison) {
+function describeRow(row: Comparison) {
+  const { who, method = 'GET', url = START_PAGE, query = '', from, theirs, ours } = row
   const asker = who ? JSON.stringify(who) : 'a stranger'
   const demand = query === '' ? '' : ` behind ?${query}`
   const origin = from === undefined ? '' : ` from ${from}`
@@ -47,10 +48,11 @@ function describeRow({ who, method = 'GET', url, query = '', from, theirs, ours 
   return `${method} ${url}${demand}${origin} by ${asker}: ${answers}`
 }
 
-function outcomeOf(ask: AskProduct, { url, method = 'GET', query = '', from, who }: Comparison) {
+function outcomeOf(ask: AskProduct, row: Comparison) {
+  const { url = START_PAGE, method = 'GET', query = '', from, who } = row
   const [, host = '', path = ''] = /^https:\/\/([^/]+)(.*)$/.exec(url) ?? []
   const kind = method === 'OPTIONS' ? 'preflight' : method === 'POST' ? 'form' : 'page'
-  const sent = { query, kind, method, host, path: path || '/', readings: undefined } as const
+  const sent = { query, kind, method, host, path, readings: undefined } as const
   const forwardedFor = from === undefined ? {} : { forwardedFor: from }
   const claims = who && { iss: 'https://id.example.com', sub: 'ann', ...who }
   return OUTCOMES[ask({ ...sent, ...forwardedFor }, claims).status]

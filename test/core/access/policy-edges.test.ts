@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { stringify } from 'yaml'
 import { loadConfig } from '../../../src/config/load.ts'
-import { confidential, problemsWith, useFolder } from '../../support/configuration.ts'
+import { confidential, useFolder } from '../../support/configuration.ts'
 import { expectedAnswer } from '../../support/policy-model/expected-answer.ts'
 import { createProduct, loadProduct } from '../../support/policy-model/product-answer.ts'
 import type {
@@ -128,33 +128,6 @@ describe('names of prototypes', () => {
       expect(ask(askedFor('/', 'policy=p'), ann).status).toBe(200)
     },
   )
-})
-
-describe('conditions within conditions', () => {
-  const nested = (levels: number): WrittenCondition =>
-    levels === 0 ? { users: ['ann'] } : { all: [nested(levels - 1)] }
-  const problemsOf = async (condition: object) =>
-    problemsWith({
-      ALLOW_ANY_USER: '',
-      VESTIBULE_CONFIG: await write(
-        stringify({ rules: [{ access: 'signed-in', allow: condition }] }),
-      ),
-    })
-
-  test('eight levels are evaluated, and nine stop a start', async () => {
-    expect(truthOf(nested(7), {})).toBe('true')
-    expect(await problemsOf(nested(8))).toEqual([])
-    expect(await problemsOf(nested(9))).not.toEqual([])
-  })
-
-  test('none over something unknown is unknown, however deep', () => {
-    const unknown = { claims: { x: ['a'] } }
-    for (const inner of [unknown, { any: [unknown] }, { all: [unknown, { users: ['ann'] }] }])
-      expect(truthOf(inner, {})).toBe('unknown')
-    expect(truthOf({ none: [unknown, { users: ['ann'] }] }, {})).toBe('false')
-    expect(truthOf({ any: [unknown, { users: ['ann'] }] }, {})).toBe('true')
-    expect(truthOf({ all: [unknown, { users: ['bob'] }] }, {})).toBe('false')
-  })
 })
 
 describe('a condition that throws', () => {

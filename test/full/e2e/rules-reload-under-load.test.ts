@@ -1,4 +1,3 @@
-import { setTimeout as wait } from 'node:timers/promises'
 import autocannon from 'autocannon'
 import { expect, test } from 'vitest'
 import { startProvider } from '../../../stand-ins/provider/provider.ts'
@@ -10,9 +9,6 @@ import { testClient } from '../../support/vestibule.ts'
 import { startVestibuleProcess, type VestibuleProcess } from '../../support/vestibule-process.ts'
 
 const SWAPS = 40
-const PAUSE_MS = 500
-/** Time within which changed rules hold. */
-const IN_FORCE_WITHIN_MS = 5000
 /** Rate that is tried; a busy machine may reach less. */
 const PER_SECOND = 10_000
 const CONNECTIONS = 32
@@ -126,10 +122,11 @@ test('rules that are replaced 40 times under load: each check is answered by the
   const settled = (set: SetName) => CHECKS.map(({ answers }) => answers[set])
   expect(await answersOf(vestibule, cookie)).toEqual(settled('a'))
 
+  const reloads = () => readMetric(vestibule, 'vestibule_rules_reloads_total{result="reloaded"}')
   const stop = startLoad(vestibule, cookie)
   for (let swap = 1; swap <= SWAPS; swap++) {
     await sets.use(swap % 2 ? 'b' : 'a')
-    await wait(PAUSE_MS)
+    await expect.poll(reloads).toBe(swap)
   }
   const { answers, failures } = await stop()
 
@@ -137,13 +134,9 @@ test('rules that are replaced 40 times under load: each check is answered by the
   for (const { path, answers: expected } of CHECKS) {
     expect(new Set(answers.get(path)?.keys()), path).toEqual(new Set(Object.values(expected)))
   }
-  const reloads = await readMetric(vestibule, 'vestibule_rules_reloads_total{result="reloaded"}')
-  expect(reloads, 'sets that came into force').toBeGreaterThan(SWAPS / 2)
 
   await sets.use('b')
-  await expect
-    .poll(() => answersOf(vestibule, cookie), { timeout: IN_FORCE_WITHIN_MS })
-    .toEqual(settled('b'))
+  await expect.poll(() => answersOf(vestibule, cookie)).toEqual(settled('b'))
   for (let round = 0; round < 100; round++) {
     expect(await answersOf(vestibule, cookie)).toEqual(settled('b'))
   }

@@ -27,20 +27,10 @@ rules:
         theirs: 'pass',
         ours: ['sign in', 'a policy on the address always needs a sign-in'],
       },
-      { url: 'https://app.example.com/', query: 'policy=app', theirs: 'sign in' },
-      {
-        url: 'https://app.example.com/',
-        query: 'policy=app',
-        who: { groups: ['test_group'] },
-        theirs: 'pass',
-      },
-      {
-        url: 'https://app.example.com/',
-        query: 'policy=app',
-        who: { groups: ['test_groups'] },
-        theirs: 'refuse',
-      },
-      { url: 'https://app.example.com/', who: { groups: [] }, theirs: 'refuse' },
+      { query: 'policy=app', theirs: 'sign in' },
+      { query: 'policy=app', who: { groups: ['test_group'] }, theirs: 'pass' },
+      { query: 'policy=app', who: { groups: ['test_groups'] }, theirs: 'refuse' },
+      { who: { groups: [] }, theirs: 'refuse' },
     ],
   },
   {
@@ -63,25 +53,21 @@ rules:
 `,
     rows: [
       {
-        url: 'https://app.example.com/',
         who: { email: 'ann@example.org', email_verified: true, external: true },
         from: '192.0.2.7',
         theirs: 'pass',
       },
       {
-        url: 'https://app.example.com/',
         who: { email: 'ann@example.org', email_verified: true, external: true },
         from: '203.0.113.7',
         theirs: 'refuse',
       },
       {
-        url: 'https://app.example.com/',
         who: { email: 'ann@example.org', email_verified: true, external: false },
         from: '203.0.113.7',
         theirs: 'pass',
       },
       {
-        url: 'https://app.example.com/',
         who: { email: 'ann@example.org', email_verified: true },
         from: '203.0.113.7',
         theirs: 'pass',
@@ -91,13 +77,11 @@ rules:
         ],
       },
       {
-        url: 'https://app.example.com/',
         who: { email: 'ann@example.net', email_verified: true },
         from: '192.0.2.7',
         theirs: 'refuse',
       },
       {
-        url: 'https://app.example.com/',
         who: { email: 'ann@example.org', email_verified: false },
         from: '192.0.2.7',
         theirs: 'pass',

@@ -5,14 +5,17 @@ export type Outcome = 'pass' | 'sign in' | 'refuse'
 
 /** Request of a navigating browser. */
 export interface PeerRequest {
-  /** Absolute URL; the host alone where the path is `/`. */
-  readonly url: string
+  /** Absolute URL; absent for the start page of `app.example.com`. */
+  readonly url?: string
   readonly method?: string
   /** Query of the middleware's address. */
   readonly query?: string
   /** `X-Forwarded-For` as the proxy sends it. */
   readonly from?: string
 }
+
+/** URL of rows without one. */
+export const START_PAGE = 'https://app.example.com/'
 
 /** Row of the table: who asks for what, and both answers. */
 export interface Comparison extends PeerRequest {

@@ -22,16 +22,12 @@ rules:
       claims: { iss: ['https://accounts.google.com'], hd: [example.com] }
 `,
     rows: [
-      { url: 'https://app.example.com/', theirs: 'sign in' },
-      { url: 'https://app.example.com/', who: google, theirs: 'pass' },
-      { url: 'https://app.example.com/', who: { ...google, hd: 'example.net' }, theirs: 'refuse' },
-      { url: 'https://app.example.com/', who: { ...google, hd: 'EXAMPLE.com' }, theirs: 'refuse' },
-      { url: 'https://app.example.com/', who: { iss: google.iss }, theirs: 'refuse' },
-      {
-        url: 'https://app.example.com/',
-        who: { ...google, hd: ['x', 'example.com'] },
-        theirs: 'pass',
-      },
+      { theirs: 'sign in' },
+      { who: google, theirs: 'pass' },
+      { who: { ...google, hd: 'example.net' }, theirs: 'refuse' },
+      { who: { ...google, hd: 'EXAMPLE.com' }, theirs: 'refuse' },
+      { who: { iss: google.iss }, theirs: 'refuse' },
+      { who: { ...google, hd: ['x', 'example.com'] }, theirs: 'pass' },
     ],
   },
   {
@@ -64,7 +60,7 @@ rules:
   - access: signed-in
 `,
     rows: [
-      { url: 'https://app.example.com/', who: {}, theirs: 'pass' },
+      { who: {}, theirs: 'pass' },
       {
         url: 'https://app.example.com/admin',
         who: { realm_access: { roles: ['user', 'admin'] }, suspended: false },
@@ -91,11 +87,7 @@ rules:
         theirs: 'pass',
         ours: ['refuse', 'none over a claim that nobody sent is unknown, and doubt denies'],
       },
-      {
-        url: 'https://app.example.com/administration',
-        who: {},
-        theirs: 'pass',
-      },
+      { url: 'https://app.example.com/administration', who: {}, theirs: 'pass' },
       {
         url: 'https://app.example.com/ADMIN/x',
         who: {},

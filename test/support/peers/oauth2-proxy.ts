@@ -14,36 +14,23 @@ rules:
   - access: signed-in
 `,
     rows: [
+      { query: 'groups=admins,ops', who: { groups: ['ops', 'staff'] }, theirs: 'pass' },
+      { query: 'groups=admins,ops', who: { groups: ['staff'] }, theirs: 'refuse' },
+      { query: 'groups=admins,ops', who: {}, theirs: 'refuse' },
+      { query: 'groups=admins,ops', theirs: 'sign in' },
       {
-        url: 'https://app.example.com',
-        query: 'groups=admins,ops',
-        who: { groups: ['ops', 'staff'] },
-        theirs: 'pass',
-      },
-      {
-        url: 'https://app.example.com',
-        query: 'groups=admins,ops',
-        who: { groups: ['staff'] },
-        theirs: 'refuse',
-      },
-      { url: 'https://app.example.com', query: 'groups=admins,ops', who: {}, theirs: 'refuse' },
-      { url: 'https://app.example.com', query: 'groups=admins,ops', theirs: 'sign in' },
-      {
-        url: 'https://app.example.com',
         query: 'groups=',
         who: { groups: ['staff'] },
         theirs: 'pass',
         ours: ['refuse', 'an empty demand is refused with 400 and not taken for none'],
       },
       {
-        url: 'https://app.example.com',
         query: 'groups=admins&groups=staff',
         who: { groups: ['staff'] },
         theirs: 'pass',
         ours: ['refuse', 'a parameter that is there twice is refused with 400'],
       },
       {
-        url: 'https://app.example.com',
         query: 'allowed_groups=admins',
         who: { groups: ['admins'] },
         theirs: 'pass',
@@ -85,28 +72,11 @@ rules:
         theirs: 'sign in',
         ours: ['pass', '/static/** is the folder as well'],
       },
+      { who: { email: 'ann@example.com', email_verified: true }, theirs: 'pass' },
+      { who: { email: 'ann@EXAMPLE.com', email_verified: true }, theirs: 'pass' },
+      { who: { email: 'ann@sub.example.com', email_verified: true }, theirs: 'refuse' },
+      { who: { email: 'ann@example.com', email_verified: false }, theirs: 'refuse' },
       {
-        url: 'https://app.example.com/',
-        who: { email: 'ann@example.com', email_verified: true },
-        theirs: 'pass',
-      },
-      {
-        url: 'https://app.example.com/',
-        who: { email: 'ann@EXAMPLE.com', email_verified: true },
-        theirs: 'pass',
-      },
-      {
-        url: 'https://app.example.com/',
-        who: { email: 'ann@sub.example.com', email_verified: true },
-        theirs: 'refuse',
-      },
-      {
-        url: 'https://app.example.com/',
-        who: { email: 'ann@example.com', email_verified: false },
-        theirs: 'refuse',
-      },
-      {
-        url: 'https://app.example.com/',
         who: { email: 'ann@example.com' },
         theirs: 'pass',
         ours: [
@@ -115,7 +85,6 @@ rules:
         ],
       },
       {
-        url: 'https://app.example.com/',
         from: '192.0.2.7',
         theirs: 'pass',
         ours: ['sign in', 'no address stands in for a sign-in; networks only narrow'],

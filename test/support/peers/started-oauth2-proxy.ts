@@ -4,7 +4,7 @@ import { until } from '../own-lag.ts'
 import type { SentClaims } from '../policy-model/written.ts'
 import { startTestProvider } from '../provider.ts'
 import { createVisitor } from '../visitor.ts'
-import type { Comparison, Outcome } from './example.ts'
+import { type Comparison, type Outcome, START_PAGE } from './example.ts'
 
 const APP = 'https://app.example.com'
 const OUTCOMES: Readonly<Record<number, Outcome>> = { 202: 'pass', 302: 'sign in', 403: 'refuse' }
@@ -48,7 +48,8 @@ export async function startOauth2Proxy(options: readonly string[]) {
   }
 
   /** Asks as Traefik does, with the parameters of this peer in place of ours. */
-  async function ask({ url, method = 'GET', query = '', from, who }: Comparison): Promise<Outcome> {
+  async function ask(row: Comparison): Promise<Outcome> {
+    const { url = START_PAGE, method = 'GET', query = '', from, who } = row
     const cookie = who && (await signIn(who))
     if (who && cookie === undefined) return 'refuse'
     const parameters = query.replaceAll(/(?<=^|&)groups=/g, 'allowed_groups=')

@@ -21,25 +21,18 @@ rules:
   - access: signed-in
 `,
     rows: [
-      { url: 'https://app.example.com/', query, theirs: 'sign in' },
-      { url: 'https://app.example.com/', query, who: { groups: ['managers'] }, theirs: 'pass' },
-      { url: 'https://app.example.com/', query, who: { roles: ['hr'] }, theirs: 'pass' },
-      { url: 'https://app.example.com/', query, who: { groups: ['staff'] }, theirs: 'refuse' },
+      { query, theirs: 'sign in' },
+      { query, who: { groups: ['managers'] }, theirs: 'pass' },
+      { query, who: { roles: ['hr'] }, theirs: 'pass' },
+      { query, who: { groups: ['staff'] }, theirs: 'refuse' },
+      { query, who: { sub: 'bad', groups: ['managers'] }, theirs: 'refuse' },
       {
-        url: 'https://app.example.com/',
-        query,
-        who: { sub: 'bad', groups: ['managers'] },
-        theirs: 'refuse',
-      },
-      {
-        url: 'https://app.example.com/',
         query,
         who: { groups: 'managers users' },
         theirs: 'pass',
         ours: ['refuse', 'one text is one group, unless OIDC_GROUPS_SEPARATOR=space'],
       },
       {
-        url: 'https://app.example.com/',
         query: 'if=Group("managers")',
         who: { groups: ['managers'] },
         theirs: 'pass',

@@ -19,22 +19,11 @@ rules:
 identityHeaders: [Group=grp]
 `,
     rows: [
-      { url: 'https://app.example.com/', query: 'policy=admin', theirs: 'sign in' },
+      { query: 'policy=admin', theirs: 'sign in' },
+      { query: 'policy=admin', who: { grp: 'admin' }, theirs: 'pass' },
+      { query: 'policy=admin', who: { grp: 'Admin' }, theirs: 'refuse' },
+      { query: 'policy=admin', who: {}, theirs: 'refuse' },
       {
-        url: 'https://app.example.com/',
-        query: 'policy=admin',
-        who: { grp: 'admin' },
-        theirs: 'pass',
-      },
-      {
-        url: 'https://app.example.com/',
-        query: 'policy=admin',
-        who: { grp: 'Admin' },
-        theirs: 'refuse',
-      },
-      { url: 'https://app.example.com/', query: 'policy=admin', who: {}, theirs: 'refuse' },
-      {
-        url: 'https://app.example.com/',
         query: 'policy=admin',
         who: { grp: ['admin'] },
         theirs: 'refuse',
@@ -58,28 +47,11 @@ rules:
       none: [{ claims: { contract: [external] } }]
 `,
     rows: [
+      { who: { user: { roles: ['dev', 'ops'] }, contract: 'internal' }, theirs: 'pass' },
+      { who: { department: 'it', contract: 'internal' }, theirs: 'pass' },
+      { who: { department: 'hr', contract: 'internal' }, theirs: 'refuse' },
+      { who: { department: 'it', contract: 'external' }, theirs: 'refuse' },
       {
-        url: 'https://app.example.com/',
-        who: { user: { roles: ['dev', 'ops'] }, contract: 'internal' },
-        theirs: 'pass',
-      },
-      {
-        url: 'https://app.example.com/',
-        who: { department: 'it', contract: 'internal' },
-        theirs: 'pass',
-      },
-      {
-        url: 'https://app.example.com/',
-        who: { department: 'hr', contract: 'internal' },
-        theirs: 'refuse',
-      },
-      {
-        url: 'https://app.example.com/',
-        who: { department: 'it', contract: 'external' },
-        theirs: 'refuse',
-      },
-      {
-        url: 'https://app.example.com/',
         who: { department: 'it' },
         theirs: 'pass',
         ours: ['refuse', 'none over a claim that nobody sent is unknown, and doubt denies'],

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs'
 import { Socket } from 'node:net'
 import type { Config } from '../../../src/config/config.ts'
+import { identityOptions } from '../../../src/config/identity-options.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { createRules, type Rules } from '../../../src/core/access/rule-set.ts'
 import { type Claims, withoutEmptyMembers } from '../../../src/core/claims.ts'
@@ -38,15 +39,11 @@ export function loadProduct(yaml: string, path: string, hosts: readonly string[]
 
 /** Answers by a configuration as loaded. */
 export function createProduct(config: Config): AskProduct {
-  const { settings } = config
   const rules = createRules(config.rules)
   const sites = createSites(config.hosts)
   const proxies = createTrustedProxies(config.trustedNetworks)
   const options: IdentityOptions = {
-    groupsClaim: settings.OIDC_GROUPS_CLAIM,
-    ...(settings.OIDC_GROUPS_SEPARATOR && { groupsSeparator: settings.OIDC_GROUPS_SEPARATOR }),
-    emailClaim: settings.OIDC_EMAIL_CLAIM,
-    trustEmail: settings.OIDC_TRUST_EMAIL,
+    ...identityOptions(config.settings),
     claims: claimsNamedBy(config.identityHeaders, config.rules.claims),
   }
   return (sent, claims) => {
