@@ -24,7 +24,7 @@ const CLIENT_ID = 'vestibule-demo'
 /** The first match decides; the rest is open to every user of the provider. */
 const rules = [
   { paths: ['/public/**'], access: 'public' },
-  { paths: ['/admin', '/admin/**'], access: 'signed-in', groups: ['admins'] },
+  { name: 'admin pages', paths: ['/admin/**'], access: 'signed-in', groups: ['admins'] },
 ]
 
 /** Starts all parts and runs until a signal comes or a part ends. Resolves with the exit code. */
@@ -41,6 +41,7 @@ const main = async (): Promise<number> => {
   const broadcastToken = randomBytes(24).toString('base64url')
   const provider = stack.use(await startProvider({ clients: [clientFor(origin, clientSecret)] }))
   const app = stack.use(await startApp())
+  const rulesFile = await writeRules(stack)
   const vestibule = stack.use(
     await startVestibule({
       PROTECTED_HOSTS: origin,
@@ -49,7 +50,7 @@ const main = async (): Promise<number> => {
       OIDC_CLIENT_SECRET: clientSecret,
       ALLOW_ANY_USER: 'true',
       BROADCAST_TOKEN: broadcastToken,
-      VESTIBULE_CONFIG: await writeRules(stack),
+      VESTIBULE_CONFIG: rulesFile,
     }),
   )
   const gateway = stack.use(
@@ -66,6 +67,7 @@ const main = async (): Promise<number> => {
   )
   await untilGuarded(origin, vestibule)
   process.stdout.write(welcome(origin, provider.issuer, vestibule))
+  process.stdout.write(ownRules(origin, rulesFile))
   process.stdout.write(connectedClients(origin, vestibule.internalUrl, broadcastToken))
 
   const failure = await Promise.race([interrupted, firstEnd(vestibule, gateway)])
@@ -162,6 +164,13 @@ With curl
   curl -s -b jar -H 'X-Auth-Request-User: root' ${origin}/headers   still bob
   curl -i -b jar ${origin}/admin              403
   curl -N -b jar ${origin}/events             server-sent events of the app
+`
+
+const ownRules = (origin: string, file: string): string => `
+Rules may be edited while this runs (docs/rules.md)
+  ${file}
+  PROTECTED_HOSTS=${origin} VESTIBULE_CONFIG=${file} npm run --silent vestibule -- \\
+    explain --url=${origin}/admin --user=bob --groups=staff
 `
 
 const connectedClients = (origin: string, internalUrl: string, token: string): string => `

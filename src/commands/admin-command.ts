@@ -37,15 +37,6 @@ export async function printResult(ask: () => Promise<string>): Promise<number> {
   }
 }
 
-/** Returns JSON for a terminal, which obeys control characters (A93). */
-export function toSafeJson(value: unknown): string {
-  const text = JSON.stringify(value, undefined, 2).replace(
-    /[\x7f-\x9f]/g,
-    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  )
-  return `${text}\n`
-}
-
 /** Returns the error for an answer of another form than that of this version. */
 export function unknownAnswer(): AdminError {
   return new AdminError('the answer is not understood: is that another version?')

@@ -10,9 +10,9 @@ import {
   ADDRESS_USAGE,
   isUsable,
   printResult,
-  toSafeJson,
   unknownAnswer,
 } from './admin-command.ts'
+import { toSafeJson } from './terminal-text.ts'
 
 const USAGE = `usage: vestibule broadcast EVENT [JSON] [--user=SUB] [--host=HOST] [--json]
   EVENT         the name of the event: a-z, digits and hyphens, at most 32; not open, error, message or session-…

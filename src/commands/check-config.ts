@@ -3,7 +3,7 @@ import { loadConfig } from '../config/load.ts'
 import { describeNotice } from '../config/notices.ts'
 import type { AccessRule, SignedInRule, TokenRule } from '../core/access/access-rule.ts'
 import type { Condition } from '../core/access/condition.ts'
-import { describeCondition } from '../core/access/trace-condition.ts'
+import { describeCondition } from '../core/access/describe-condition.ts'
 import type { ClientCredentials } from '../core/client-credentials.ts'
 import { createSite } from '../core/site.ts'
 import { describeRedis } from './describe-redis.ts'
@@ -43,8 +43,13 @@ function describePolicies(policies: ReadonlyMap<string, Condition>): string[] {
 function describeRules(rules: readonly AccessRule[]): string[] {
   return [
     '# The first rule that matches decides; what matches none is denied.',
-    ...rules.map((rule) => `# ${rule.name}. ${describeRule(rule)}`),
+    ...rules.map((rule, index) => `# ${placeOf(rule, index + 1)} ${describeRule(rule)}`),
   ]
+}
+
+/** Returns the position, which is the name of a rule without one, and the name that the file gives. */
+function placeOf({ name }: AccessRule, position: number): string {
+  return name === String(position) ? `${position}.` : `${position}. ${name}:`
 }
 
 function describeRule(rule: AccessRule): string {

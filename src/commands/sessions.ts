@@ -7,9 +7,9 @@ import {
   ADDRESS_USAGE,
   isUsable,
   printResult,
-  toSafeJson,
   unknownAnswer,
 } from './admin-command.ts'
+import { toSafeJson } from './terminal-text.ts'
 
 const USAGE = `usage: vestibule sessions list [--user=SUB [--issuer=URL]] [--json]
        vestibule sessions end --id=ID | --user=SUB [--issuer=URL] | --all

@@ -88,13 +88,14 @@ function claimsOf(
   before: Identity,
   isSaid: (claim: string) => boolean,
 ): Pick<Identity, 'claims' | 'incomparable'> {
+  const said = Object.entries(now.claims).filter(([claim]) => isSaid(claim))
   const unsaid = Object.entries(before.claims).filter(([claim]) => !isSaid(claim))
   const incomparable = [
     ...(now.incomparable ?? []),
     ...(before.incomparable ?? []).filter((claim) => !isSaid(claim)),
   ]
   return {
-    claims: { ...now.claims, ...Object.fromEntries(unsaid) },
+    claims: Object.fromEntries([...said, ...unsaid]),
     ...(incomparable.length > 0 && { incomparable }),
   }
 }

@@ -45,6 +45,10 @@ export function errorPage(error: AuthError, context: ErrorPageContext): PageCont
     case 'unusable_token':
       return badRequestPage(error.isPublic ? error.message : REFUSED, OPERATOR)
     case 'invalid_request':
+      return badRequestPage(
+        error.isPublic ? error.message : REFUSED,
+        error.facts.setting === undefined ? undefined : OPERATOR,
+      )
     case 'hidden_dots':
     case 'alias_header':
     case 'method_not_allowed':

@@ -43,8 +43,12 @@ export interface StandIn {
 
 /** Finds the session of a cookie in memory, in the store, or in what stands in for it. */
 export interface SessionFinder {
-  /** Returns a session from memory, without a round trip. */
-  recall(credential: SessionCredential, realm: string): ConfirmedSession | undefined
+  /** Returns a session from memory, without a round trip; `isUse` as in `FindOptions`. */
+  recall(
+    credential: SessionCredential,
+    realm: string,
+    isUse?: boolean,
+  ): ConfirmedSession | undefined
   /** Reads the session from the store. Rejects with the store's errors; `undefined` only means that there is none. */
   find(
     credential: SessionCredential,
@@ -154,7 +158,7 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
   }
 
   return {
-    recall(credential, realm) {
+    recall(credential, realm, isUse = true) {
       if (!sessionCache.canRecall) return undefined
       const known = sessionCache.recall(credential, realm)
       // Checks deferred orders, because they end sessions without evicting them one by one.
@@ -162,7 +166,7 @@ export function createSessionFinder(options: SessionFinderOptions): SessionFinde
         return undefined
       }
       const { session, digest, confirmedAtMs } = known
-      options.onUse(digest, session)
+      if (isUse) options.onUse(digest, session)
       return { session, digest, confirmedAtMs, source: 'memory' }
     },
 

@@ -38,6 +38,7 @@ const UNLIMITED: ReadonlySet<unknown> = new Set([
   'sign_out',
   'session_not_refreshed',
   'backchannel_logout',
+  'explained',
   'cache_shown',
   'cache_cleared',
   'cache_not_cleared',

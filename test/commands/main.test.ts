@@ -63,7 +63,7 @@ describe.concurrent('the command line', () => {
         'SESSION_ENCRYPTION_KEY=***',
         '# admins: all (groups: admins; none (users: u1))',
         '# 1. signed-in · degraded: deny',
-        '# team. signed-in · paths: /team · allow: all (groups: a; networks: 192.0.2.7) · policy: admins · report: the next rule that matches decides',
+        '# 2. team: signed-in · paths: /team · allow: all (groups: a; networks: 192.0.2.7) · policy: admins · report: the next rule that matches decides',
       ]),
     )
     expect(lines.join('\n')).not.toContain(SECRET)

@@ -153,6 +153,8 @@ test.for(problemRows`
   not YAML: line 1, column 21: a backslash in double quotes
   redis: { password: "${SECRET} }
   not YAML: line 1, column \d+: a quote, bracket, comma or colon is missing$
+  redis: { password: [${SECRET}
+  not YAML: line 1, column \d+: the indentation does not fit, or a bracket is not closed$
   redis: { password: a }; redis: { password: ${SECRET} }
   not YAML: line 2, column 1: a key is there twice$
   redis: { password: a, password: ${SECRET} }

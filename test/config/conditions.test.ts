@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { describeCondition } from '../../src/core/access/trace-condition.ts'
+import { describeCondition } from '../../src/core/access/describe-condition.ts'
 import { problemRows, problemsOf, useSettingsFile } from '../support/configuration.ts'
 import { words } from '../support/words.ts'
 
@@ -43,7 +43,7 @@ describe('conditions', () => {
     { policy: a }
     ^VESTIBULE_CONFIG: rules\.0\.allow: Unrecognized key: "policy"
     [a]
-    ^VESTIBULE_CONFIG: rules\.0\.allow: .*expected object
+    ^VESTIBULE_CONFIG: rules\.0\.allow: is not a condition such as
     { groups: a }
     ^VESTIBULE_CONFIG: rules\.0\.allow\.groups: is not a list such as \[a, b\]$
     { groups: [] }
@@ -66,6 +66,8 @@ describe('conditions', () => {
     ^rules\.0\.allow\.emailDomains\.0: is not a domain: write example\.com, without @$
     { networks: [192.0.2.0/33] }
     ^rules\.0\.allow\.networks\.0: is not a network: write 192\.0\.2\.0/24
+    { networks: ['fe80::1%eth0'] }
+    ^rules\.0\.allow\.networks\.0: is not a network
     { any: [{ groups: [a] }, { networks: [192.0.2.1, office] }] }
     ^rules\.0\.allow\.any\.1\.networks\.1: is not a network
     { all: [] }
@@ -73,7 +75,9 @@ describe('conditions', () => {
     { any: [{}] }
     ^VESTIBULE_CONFIG: rules\.0\.allow\.any\.0: is an empty map
     { none: { groups: [a] } }
-    ^VESTIBULE_CONFIG: rules\.0\.allow\.none: is not a list
+    ^VESTIBULE_CONFIG: rules\.0\.allow\.none: is not a list such as \[\{ groups: \[a\] \}\]$
+    { any: [admins] }
+    ^VESTIBULE_CONFIG: rules\.0\.allow\.any\.0: is not a condition such as
     { claims: {} }
     ^VESTIBULE_CONFIG: rules\.0\.allow\.claims: is an empty map
     { claims: { a: [] } }
@@ -102,14 +106,14 @@ describe('conditions', () => {
     expect(problems.join()).not.toContain('ada@example.com!')
   })
 
-  test('eight levels are compiled, nine are not, nor a hundred', async () => {
+  test('all, any and none are compiled eight deep, not nine deep, nor a hundred', async () => {
     const deep = (depth: number) =>
-      allow(`${'none: [{ '.repeat(depth - 1)}groups: [a]${' }]'.repeat(depth - 1)}`)
+      allow(`${'none: [{ '.repeat(depth)}groups: [a]${' }]'.repeat(depth)}`)
     expect(problemsOf(await withFile(deep(8)))).toEqual([])
     for (const depth of [9, 100]) {
       expect(problemsOf(await withFile(deep(depth)))).toEqual([
         expect.stringMatching(
-          /^VESTIBULE_CONFIG: rules\.0\.allow(?:\.none\.0){7}\.none: nests conditions more than 8 deep/,
+          /^VESTIBULE_CONFIG: rules\.0\.allow(?:\.none\.0){8}\.none: nests conditions more than 8 deep/,
         ),
       ])
     }

@@ -155,7 +155,7 @@ describe('C50: lines that strangers cause', () => {
 
   test('C50: lines of operators, settings and users are never left out, except unverified sign-outs', async () => {
     const { lines, log, events } = start()
-    for (const event of ['sessions_ended', 'risk', 'sign_in', 'sign_out']) {
+    for (const event of ['sessions_ended', 'explained', 'risk', 'sign_in', 'sign_out']) {
       for (let at = 0; at < 50; at += 1) log.info({ event }, 'done')
       expect(events().filter((each) => each === `${event} `)).toHaveLength(50)
     }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Access } from '../../src/core/access/access-rule.ts'
+import type { Requester } from '../../src/core/access/condition.ts'
 import type { Bearer, BearerAccess, TokenFault } from '../../src/core/bearer.ts'
 import {
   decide,
@@ -142,6 +143,21 @@ describe('the decision about a token', () => {
     ['public', access('public'), BAD, { kind: 'allow' }],
     ['optional', access('optional'), GOOD, { kind: 'allow' }],
   ])('%s', expectVerdict)
+
+  test.for<[string, Evidence]>([
+    ['a session', SESSION],
+    ['a token', GOOD],
+  ])("beside %s, the client's address is compared", ([, evidence]) => {
+    const permits = ({ address }: Requester) => address === '192.0.2.7'
+    const near: Access = { ...signedIn(to(asked)), needsAddress: true, permits }
+    const isAllowed = (address?: string) =>
+      decide(near, 'background', evidence, address).kind === 'allow'
+    expect([isAllowed('192.0.2.7'), isAllowed('192.0.2.8'), isAllowed()]).toEqual([
+      true,
+      false,
+      false,
+    ])
+  })
 
   test('a token that lacks a scope is not spent', () => {
     const poor: Evidence = { kind: 'bearer', bearer: { ...bearer, scopes: new Set() }, proof }

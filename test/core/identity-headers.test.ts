@@ -106,7 +106,7 @@ describe('identity headers', () => {
 })
 
 describe('names of headers', () => {
-  const given = [...IDENTITY_HEADERS, claimHeader('x-forwarded-user', 'sub')]
+  const given = [...IDENTITY_HEADERS, claimHeader('x-Forwarded-USER', 'sub')]
   const access: IdentityHeader = {
     name: 'X-Auth-Request-Access-Token',
     source: { kind: 'access-token' },
@@ -133,6 +133,7 @@ describe('a template', () => {
     roles: ['a,b', 'c%'],
     none: [],
     brace: '{sub}',
+    comma: 'sales,role-admin',
     controls: '\r\n\0',
     noise: ['\r', '\n'],
     trimmed: '\u00a0 à ',
@@ -151,6 +152,7 @@ describe('a template', () => {
     ['in {groups}', 'in admins,ops'],
     ['{roles}', 'a%2Cb,c%25'],
     ['{brace}', '{sub}'],
+    ['role-{comma}', 'role-sales,role-admin'],
     ['{brace}{name}', '{sub}Alice'],
     ['[{trimmed}]', '[à]'],
     ['{email}', ''],

@@ -8,7 +8,8 @@ import { USAGE } from '../../src/commands/explain/parse-options.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { runCommand } from '../support/command.ts'
 
-const PAGE = readFileSync('docs/rules.md', 'utf8')
+/** The page on tokens continues the reference. */
+const PAGE = ['docs/rules.md', 'docs/tokens.md'].map((path) => readFileSync(path, 'utf8')).join('')
 const ENVIRONMENT = { PROTECTED_HOSTS: '*.example.com' }
 const PROVIDER = { OIDC_ISSUER_URL: 'https://id.example.com', OIDC_CLIENT_ID: 'vestibule' }
 

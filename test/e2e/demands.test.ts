@@ -5,6 +5,7 @@ import { useRuledParty } from '../support/ruled-party.ts'
 import { asScript } from '../support/used-party.ts'
 import { type Forwarded, startVestibule } from '../support/vestibule.ts'
 import type { VisitHeaders } from '../support/visitor.ts'
+import { checkRaw } from '../support/wire-requests.ts'
 
 const party = useRuledParty({
   policies: {
@@ -101,7 +102,9 @@ describe('an address of the middleware that cannot be used', () => {
   ])('lets nobody pass, by any rule, and redirects nobody: %s', async ([query, status, error]) => {
     for (const person of PEOPLE) {
       for (const uri of PATHS) {
-        expectRefusal(await ask({ query, uri }, person), status)
+        const page = await ask({ query, uri }, person)
+        expectRefusal(page, status)
+        expect(page.body).toContain('This is not your fault')
         const script = await ask({ query, uri }, person, asScript)
         expectRefusal(script, status)
         expect(JSON.parse(script.body)).toMatchObject({ error })
@@ -132,5 +135,46 @@ describe('an address of the middleware that cannot be used', () => {
       const { status, body } = await vestibule.check({ query }, asScript)
       expect([status, JSON.parse(body)]).toMatchObject([403, { error: 'untrusted_peer' }])
     }
+  })
+})
+
+describe('a policy that somebody may not enter by', () => {
+  const line = (target: string, method = 'GET') => `${method} ${target} HTTP/1.1`
+
+  test.for<[line: string, status: number]>([
+    [line('/auth?policy=admins'), 403],
+    [line('/auth?policy=admins', 'HEAD'), 403],
+    [line('/auth?policy=admins', 'OPTIONS'), 403],
+    [line('/auth?policy=admins', 'PROPFIND'), 403],
+    [line('http://elsewhere/auth?policy=admins'), 403],
+    [line('http://elsewhere/auth?policy=admins#'), 400],
+    [line('http://elsewhere?policy=none/auth?policy=admins'), 404],
+    [line('http://elsewhere/auth#?policy=admins'), 400],
+    [line('/%61uth?policy=admins'), 403],
+    [line('/auth?%70olicy=%61dmins'), 403],
+    [line('/auth?policy=admins%23'), 403],
+    [line('/auth?&policy=admins&'), 403],
+    [line('/auth??policy=admins'), 400],
+    [line('/auth?policy=admins?'), 403],
+    [line('/auth?policy=admins;policy=none'), 403],
+    [line('/auth?Policy=admins'), 400],
+    [line('/auth?policy[]=admins'), 400],
+    [line('/auth?=admins'), 400],
+    [line('/auth?policy'), 400],
+    [line('/auth#'), 400],
+    [line('/auth/?policy=admins'), 404],
+    [line('/AUTH?policy=admins'), 404],
+    [line('//auth?policy=admins'), 404],
+    [line('/./auth?policy=admins'), 403],
+    [line('/x/../auth?policy=admins'), 403],
+    [line('\\auth?policy=admins'), 400],
+    [line('/auth;policy=admins'), 404],
+    [line('/auth%3Fpolicy=admins'), 404],
+    [line('/auth%00?policy=admins'), 404],
+    [line('*'), 400],
+  ])('is demanded by each form of its address: %s', async ([request, status]) => {
+    const cookie = `Cookie: ${cookies().member}`
+    const answer = await checkRaw(party.vestibule, { line: request, headers: [cookie] })
+    expect(answer.statuses).toEqual([status])
   })
 })

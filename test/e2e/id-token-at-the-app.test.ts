@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { bearerRule, nowSeconds } from '../support/bearers.ts'
 import { takeTime } from '../support/passing-time.ts'
+import { APP } from '../support/relying-party.ts'
 import { changeClaims, claimsOf } from '../support/tokens.ts'
 import { useBearerParty } from '../support/used-party.ts'
 
@@ -55,6 +56,17 @@ describe('with PASS_AUTHORIZATION=id-token', () => {
       expect(headers['x-auth-request-access-token']).toBeUndefined()
     }
     expect(party.vestibule.output()).not.toContain(idToken)
+  })
+
+  test('/me has no token', async () => {
+    const issued = issue({ accessSeconds: 600, idSeconds: 600 })
+    const { browser } = await party.attempt()
+    const { status, body } = await browser.fetch(`${APP}/oauth2/me`)
+    expect(status).toBe(200)
+    expect(body).toContain('"sub":"alice"')
+    const [, payload = ''] = issued[0]?.split('.') ?? []
+    expect(payload).toMatch(/^[\w-]{20}/)
+    expect(body).not.toContain(payload)
   })
 
   test('a public page, and a program with a token of its own, get none', async () => {

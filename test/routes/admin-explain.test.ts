@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { type AccessRule } from '../../src/core/access/access-rule.ts'
-import { createExplain } from '../../src/core/access/explain.ts'
+import { createExplain } from '../../src/core/access/explain/explain.ts'
 import { createRules, type Rules } from '../../src/core/access/rule-set.ts'
 import { userDigest } from '../../src/telemetry/log.ts'
 import { sitesOf } from '../support/protected-sites.ts'
@@ -79,15 +79,19 @@ test('the rules in force answer, also those that came later', async () => {
   expect(await pageOf()).toBe(200)
 })
 
-test('one line tells that an operator asked, and of the person no more than a digest', async () => {
-  const started = start()
-  const secrets = { user: 'ada', email: 'ada@example.com', claims: { dept: 'secret' } }
-  const question = { url: `${URL}?code=secret`, ...secrets }
-  const request_id = (await ask(started, question)).headers.get('x-request-id')
-  const line = { event: 'explained', user: userDigest(ISSUER, 'ada'), client: OPERATOR, request_id }
-  expect(started.lines).toMatchObject([line])
-  expect(JSON.stringify(started.lines)).not.toMatch(/ada|example\.com|secret/)
-})
+test.for<readonly [object]>([[{ user: 'ada' }], [{ claims: { sub: 'ada', dept: 'secret' } }]])(
+  'one line tells that an operator asked, and of the person in %j no more than a digest',
+  async ([person]) => {
+    const started = start()
+    const question = { url: `${URL}?code=secret`, email: 'ada@example.com', ...person }
+    const request_id = (await ask(started, question)).headers.get('x-request-id')
+    const user = userDigest(ISSUER, 'ada')
+    expect(started.lines).toMatchObject([
+      { event: 'explained', user, client: OPERATOR, request_id },
+    ])
+    expect(JSON.stringify(started.lines)).not.toMatch(/ada|example\.com|secret/)
+  },
+)
 
 test.for<readonly [body: unknown, message: RegExp]>([
   ['', /^The body is no question: /],

@@ -70,12 +70,19 @@ describe('the answer of a check that passes', () => {
     for (let round = 0; round < 2; round++) expect(ask(principal)).toEqual(expected)
   })
 
-  test('loses each token when it expires, and only that one', () => {
+  test.for<[first: string, accessMs: number, idMs: number, rest: object]>([
+    ['the ID token', 2, 1, token],
+    ['the access token', 1, 2, { authorization: 'Bearer id' }],
+  ])('loses each token when it expires, and only that one: %s', ([, accessMs, idMs, rest]) => {
     const { ask, elapse } = start('id-token')
-    const principal = { ...all, accessToken: { value: 'access', expiresAt: NOW_MS + 2 } }
+    const principal = {
+      ...person,
+      accessToken: { value: 'access', expiresAt: NOW_MS + accessMs },
+      idToken: { value: 'id', expiresAt: NOW_MS + idMs },
+    }
     expect(ask(principal)).toEqual({ ...known, ...token, authorization: 'Bearer id' })
     elapse(1)
-    expect(ask(principal)).toEqual({ ...known, ...token })
+    expect(ask(principal)).toEqual({ ...known, ...rest })
     elapse(1)
     expect(ask(principal)).toEqual(known)
   })

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { compileRules } from '../../src/config/rules/access-rules.ts'
 import { type RulesFile, rulesFile } from '../../src/config/rules/rules-file.ts'
-import type { Question } from '../../src/core/access/question.ts'
+import type { Question } from '../../src/core/access/explain/question.ts'
 import { anyQuestion, anyRulesFile } from '../support/any-rules.ts'
 import { composeInternalApp } from '../support/composed-internal-app.ts'
 

@@ -75,12 +75,6 @@ describe('the session of a request on an optional rule', () => {
     ['unknown', {}, OPTIONAL, { evidence: { kind: 'none' }, source: 'store' }],
     ['Redis away', { store: away }, OPTIONAL, NOBODY],
     [
-      'provider away',
-      { store: new AuthError('provider_unavailable', 'no answer') },
-      OPTIONAL,
-      NOBODY,
-    ],
-    [
       'Redis away, but one in L1',
       { store: away, standIn: { session, source: 'l1' } },
       OPTIONAL,

@@ -2,14 +2,11 @@ import { describe, expect, test } from 'vitest'
 import type { PassedToken, TokenKind } from '../../src/core/session.ts'
 import { endOfIdToken, withPassedTokens } from '../../src/session/passed-tokens.ts'
 import { identity, STARTED_AT } from '../support/session-values.ts'
-
-function jwt(claims: unknown): string {
-  return `e30.${Buffer.from(JSON.stringify(claims)).toString('base64url')}.c2ln`
-}
+import { unsignedToken } from '../support/unsigned-token.ts'
 
 const session = { identity, createdAt: STARTED_AT, expiresAt: STARTED_AT + 1 }
 const tokens = {
-  idToken: jwt({ exp: 1_700_000_000 }),
+  idToken: unsignedToken({ exp: 1_700_000_000 }),
   accessToken: 'access',
   refreshToken: 'refresh',
   accessTokenExpiresAt: 5000,
@@ -36,11 +33,11 @@ describe('the tokens that a session passes on', () => {
 })
 
 test.for<[string, number]>([
-  [jwt({ exp: 1.5 }), 1500],
-  [jwt({}), 0],
-  [jwt({ exp: '1700000000' }), 0],
-  [jwt({ exp: null }), 0],
-  [jwt([]), 0],
+  [unsignedToken({ exp: 1.5 }), 1500],
+  [unsignedToken({}), 0],
+  [unsignedToken({ exp: '1700000000' }), 0],
+  [unsignedToken({ exp: null }), 0],
+  [unsignedToken([]), 0],
   ['the-id-token', 0],
   ['', 0],
 ])('the ID token %j ends at %i ms', ([idToken, end]) => expect(endOfIdToken(idToken)).toBe(end))

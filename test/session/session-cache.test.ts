@@ -172,6 +172,8 @@ describe('opened sessions', () => {
     expect(countKept(session, 4000)).toBe(3)
     // Once as the session has it, and once as a header has it.
     expect(countKept({ ...session, idToken: { value: 'i'.repeat(2000) } })).toBe(3)
+    const groups = ['g'.repeat(1000), 'h'.repeat(1000)]
+    expect(countKept({ ...session, identity: { ...session.identity, groups } })).toBe(3)
   })
 
   test('a session larger than all the room is not kept and pushes nobody out', () => {

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import type { Identity } from '../../src/core/identity.ts'
-import type { SessionCredential } from '../../src/core/session.ts'
+import type { SessionCredential, TokenKind } from '../../src/core/session.ts'
 import { type RecordPart, recordKey } from '../../src/store/store.ts'
 import { holdMonotonicClock } from '../support/monotonic-clock.ts'
 import {
@@ -19,6 +19,7 @@ import {
   sessionOf,
   startSessions as start,
 } from '../support/started-sessions.ts'
+import { unsignedToken } from '../support/unsigned-token.ts'
 
 const ELSEWHERE = 'wiki.example.com'
 const STRANGER = { id: 'i'.repeat(43), secret: 's'.repeat(43) }
@@ -65,6 +66,18 @@ describe('a session', () => {
     const renewal = { dueAt: STARTED_AT + 45_000, endsAt }
     expect((await find())?.session).toEqual({ identity, ...LIFE, renewal })
     expect(await tokens()).toEqual(given)
+  })
+
+  test.for<[what: string, passed: TokenKind, lifeMs: number]>([
+    ['that apps are given', 'id-token', 20_000],
+    ['that they are not given', 'access-token', 60_000],
+  ])('is due before the end of an ID token %s', async ([, passed, lifeMs]) => {
+    const idToken = unsignedToken({ exp: (STARTED_AT + 20_000) / 1000 })
+    const ends = { refreshToken: 'r', accessTokenExpiresAt: STARTED_AT + 60_000 }
+    const given = { tokens: { ...newSession.tokens, ...ends, idToken } }
+    const { find } = await startOpen({ passedTokens: new Set([passed]) }, given)
+    const renewal = { dueAt: STARTED_AT + (lifeMs * 3) / 4, endsAt: STARTED_AT + lifeMs }
+    expect((await find())?.session).toMatchObject({ renewal })
   })
 
   type Opened = Awaited<ReturnType<typeof startOpen>>
@@ -352,6 +365,7 @@ describe('idle sessions', () => {
   test('a look that is no use extends nothing, and the next use does', async () => {
     const { sessions, find, credential, calls } = await startOpen({ idleTimeoutMs: IDLE_MS })
     expect(await sessions.find(credential, REALM, { isUse: false })).toBeDefined()
+    expect(sessions.recall(credential, REALM, false)).toBeDefined()
     expect(calls).not.toContain(`extend ${IDLE_MS}`)
     await find()
     expect(calls).toContain(`extend ${IDLE_MS}`)

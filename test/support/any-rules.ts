@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import type { Question } from '../../src/core/access/question.ts'
+import type { Question } from '../../src/core/access/explain/question.ts'
 import { words } from './words.ts'
 
 const leaf: fc.Arbitrary<object> = fc.oneof(

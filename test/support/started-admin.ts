@@ -1,7 +1,7 @@
 import { pino } from 'pino'
 import { createInternalApp } from '../../src/app.ts'
 import { createDeniedTokens } from '../../src/bearer/denied-tokens.ts'
-import type { Explain } from '../../src/core/access/explain.ts'
+import type { Explain } from '../../src/core/access/explain/explain.ts'
 import type { Broadcast } from '../../src/core/broadcast.ts'
 import { createAddresses } from '../../src/http/addresses.ts'
 import { plain } from '../../src/http/answers.ts'

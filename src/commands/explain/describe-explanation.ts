@@ -1,6 +1,6 @@
-import type { ExplainedPerson, Explanation } from '../../core/access/explanation.ts'
-import type { ConditionTrace } from '../../core/access/trace-condition.ts'
-import type { RequiredTrace, RuleTrace } from '../../core/access/trace-rule.ts'
+import type { ExplainedPerson, Explanation } from '../../core/access/explain/explanation.ts'
+import type { ConditionTrace } from '../../core/access/explain/trace-condition.ts'
+import type { RequiredTrace, RuleTrace } from '../../core/access/explain/trace-rule.ts'
 
 /** Describes an explanation in lines, of which the last two are the statuses. */
 export function describeExplanation(explanation: Explanation): readonly string[] {
@@ -28,21 +28,8 @@ export function describeExplanation(explanation: Explanation): readonly string[]
   ]
 }
 
-/** Returns lines for a terminal, which obeys control characters (A93). */
-export function toSafeLines(lines: readonly string[]): string {
-  const escaped = lines.map((line) => line.toWellFormed().replace(UNSAFE, escapeCharacter))
-  return escaped.map((line) => `${line}\n`).join('')
-}
-
-/** Matches what a terminal obeys or does not show: control and format characters, and separators of lines. */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu
-
-function escapeCharacter(character: string): string {
-  return `\\u{${character.codePointAt(0)?.toString(16)}}`
-}
-
 function section(title: string, lines: readonly string[]): readonly string[] {
-  return lines.length === 0 ? [] : [`${title}:`, ...lines.map((line) => `  ${line}`)]
+  return lines.length === 0 ? [] : [`${title}:`, ...lines.map(indent)]
 }
 
 function describePerson(person: ExplainedPerson | undefined): readonly string[] {
@@ -95,15 +82,13 @@ function describeCondition({ policy, ...trace }: RequiredTrace): readonly string
 
 const TRUTHS = { true: 'yes', false: 'no', unknown: 'unknown' } as const
 
-function describeTrace({ text, truth, saw, of = [] }: ConditionTrace): readonly string[] {
-  return [`${text} → ${describeTruth(truth, saw)}`, ...of.flatMap(describeTrace).map(indent)]
-}
-
-/** Says why a condition is unknown, or which value decided. */
-function describeTruth(truth: ConditionTrace['truth'], saw: string | undefined): string {
-  if (saw === undefined) return TRUTHS[`${truth}`]
-  const isReason = truth === 'unknown' && saw.startsWith('unknown, ')
-  return isReason ? saw : `${TRUTHS[`${truth}`]} (${saw})`
+function describeTrace({ text, truth, saw, because, of = [] }: ConditionTrace): readonly string[] {
+  const values = saw === undefined ? '' : ` (${saw})`
+  const reason = because === undefined ? '' : `, because ${because}`
+  return [
+    `${text} → ${TRUTHS[`${truth}`]}${values}${reason}`,
+    ...of.flatMap(describeTrace).map(indent),
+  ]
 }
 
 function indent(line: string): string {

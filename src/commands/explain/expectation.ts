@@ -1,4 +1,4 @@
-import type { Explanation } from '../../core/access/explanation.ts'
+import type { Explanation } from '../../core/access/explain/explanation.ts'
 
 export const EXPECTATIONS = ['allow', 'deny', 'sign-in'] as const
 

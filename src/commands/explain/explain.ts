@@ -1,9 +1,9 @@
 import type { Environment } from '../../config/config.ts'
 import { ConfigError } from '../../config/config-error.ts'
-import type { Explain } from '../../core/access/explain.ts'
-import type { Question } from '../../core/access/question.ts'
-import { toSafeJson } from '../admin-command.ts'
-import { describeExplanation, toSafeLines } from './describe-explanation.ts'
+import type { Explain } from '../../core/access/explain/explain.ts'
+import type { Question } from '../../core/access/explain/question.ts'
+import { toSafeJson, toSafeLines } from '../terminal-text.ts'
+import { describeExplanation } from './describe-explanation.ts'
 import { type Expectation, outcomeOf } from './expectation.ts'
 import { createLocalExplain } from './local-explain.ts'
 import { parseOptions, USAGE } from './parse-options.ts'
@@ -37,8 +37,9 @@ function printExplanation(
   { expect, isJson }: { readonly expect?: Expectation; readonly isJson: boolean },
 ): number {
   const explanation = ask(question)
-  const lines = describeExplanation(explanation)
-  process.stdout.write(isJson ? toSafeJson(explanation) : toSafeLines(lines))
+  process.stdout.write(
+    isJson ? toSafeJson(explanation) : toSafeLines(describeExplanation(explanation)),
+  )
   const outcome = outcomeOf(explanation)
   if (expect === undefined || expect === outcome) return 0
   process.stderr.write(`vestibule: expected ${expect}, but the answer is ${outcome}\n`)

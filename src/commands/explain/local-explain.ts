@@ -1,7 +1,7 @@
 import type { Environment } from '../../config/config.ts'
 import { identityOptions } from '../../config/identity-options.ts'
 import { loadAccess } from '../../config/load-access.ts'
-import { createExplain, type Explain } from '../../core/access/explain.ts'
+import { createExplain, type Explain } from '../../core/access/explain/explain.ts'
 import { createRules } from '../../core/access/rule-set.ts'
 import { createTrustedProxies } from '../../http/trusted-proxies.ts'
 

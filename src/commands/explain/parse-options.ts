@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { ValueError } from '../../config/config-error.ts'
 import { parseGroups } from '../../config/settings/lists.ts'
-import type { Question } from '../../core/access/question.ts'
+import type { Question } from '../../core/access/explain/question.ts'
 import type { Claims } from '../../core/claims.ts'
 import { parseJson } from '../../core/json.ts'
 import { describeIssues, question } from '../../routes/admin/question.ts'
@@ -16,7 +16,7 @@ export const USAGE = `usage: vestibule explain --url=URL [--method=METHOD] [--us
   --user=SUB          the person, by the provider's id; without this and the next three, nobody is signed in
   --email=ADDRESS     an address that counts as verified
   --groups=A,B        the groups, also as a JSON array; --groups= for none; not given, they are unknown
-  --claim=NAME=VALUE  a claim, by name or path; several of a name are a list, and JSON other than a text is taken as such
+  --claim=NAME=VALUE  a claim, by name or path; several of a name are a list, and lists and maps may be JSON
   --ip=ADDRESS        the client's address, as the proxy tells it; not given, it is unknown
   --policy=NAME       the policy that the address of the middleware demands (/auth?policy=NAME)
   --expect=ANSWER     ends with 1 if a page gets another answer
@@ -49,7 +49,11 @@ export function parseOptions(args: string[]): ParsedOptions {
 function parseQuestion(asked: Asked): { readonly question: Question } {
   const { data, error } = question.safeParse(questionOf(asked))
   if (data) return { question: data }
-  throw new ValueError(describeIssues(error).join('; '))
+  throw new ValueError(
+    describeIssues(error)
+      .map((issue) => `--${issue}`)
+      .join('; '),
+  )
 }
 
 function parseExpectation(given: string | undefined): { readonly expect?: Expectation } {
@@ -67,7 +71,7 @@ function valuesOf(args: string[]) {
       method: { type: 'string' },
       user: { type: 'string' },
       email: { type: 'string' },
-      groups: { type: 'string' },
+      groups: { type: 'string', multiple: true },
       claim: { type: 'string', multiple: true },
       ip: { type: 'string' },
       policy: { type: 'string' },
@@ -83,7 +87,7 @@ type Asked = Omit<ReturnType<typeof valuesOf>, 'tests' | 'expect' | 'json'>
 function questionOf({ groups, claim, ...asked }: Asked): object {
   return {
     ...asked,
-    ...(groups !== undefined && { groups: parseGroups(groups) }),
+    ...(groups !== undefined && { groups: groups.flatMap((names) => parseGroups(names)) }),
     ...(claim !== undefined && { claims: claimsIn(claim) }),
   }
 }
@@ -100,8 +104,8 @@ function claimsIn(entries: readonly string[]): Claims {
   return Object.fromEntries(claims) as Claims
 }
 
+/** Reads lists and maps as JSON. Any other value stays the text that it is compared by, as long numbers would not. */
 function valueIn(text: string): unknown {
   const value = parseJson(text)
-  const isText = value === undefined || value === null || typeof value === 'string'
-  return isText ? text : value
+  return typeof value === 'object' && value !== null ? value : text
 }

@@ -1,13 +1,15 @@
 import { z } from 'zod'
 import { isRecord } from '../../core/json.ts'
 
-/** Depth of the condition of `allow` is 1; each `all`, `any` and `none` adds one. */
+/** Bounds how deep `all`, `any` and `none` nest; the condition of `allow` or of a policy is at depth 0. */
 const MAX_DEPTH = 8
 const NOT_EMPTY = 'which could mean everybody or nobody: remove it, or name at least one'
 
 /** Makes a list that is not empty. */
-function listOf<Member extends z.ZodType>(member: Member) {
-  return z.array(member, 'is not a list such as [a, b]').min(1, `is an empty list, ${NOT_EMPTY}`)
+function listOf<Member extends z.ZodType>(member: Member, example = '[a, b]') {
+  return z
+    .array(member, `is not a list such as ${example}`)
+    .min(1, `is an empty list, ${NOT_EMPTY}`)
 }
 
 /** Texts of which one is enough; blanks around each do not count (C55). */
@@ -45,27 +47,32 @@ export interface ConditionSource {
   readonly none?: readonly ConditionSource[]
 }
 
+const NO_CONDITION = 'is not a condition such as { groups: [a] }'
+
 function conditionAt(depth: number): z.ZodType<ConditionSource> {
   const members: z.ZodType<readonly ConditionSource[]> =
     depth < MAX_DEPTH
-      ? listOf(conditionAt(depth + 1))
+      ? listOf(conditionAt(depth + 1), '[{ groups: [a] }]')
       : z.never(
           `nests conditions more than ${MAX_DEPTH} deep: several keys of a condition are all needed, and several values of a key are alternatives, without all and any`,
         )
   return z
-    .strictObject({
-      groups: z.exactOptional(textList),
-      emails: z.exactOptional(textList),
-      emailDomains: z.exactOptional(textList),
-      users: z.exactOptional(textList),
-      claims: z.exactOptional(
-        claimValues.refine(isNotEmpty, `is an empty map, ${NOT_EMPTY} claim`),
-      ),
-      networks: z.exactOptional(textList),
-      all: z.exactOptional(members),
-      any: z.exactOptional(members),
-      none: z.exactOptional(members),
-    })
+    .strictObject(
+      {
+        groups: z.exactOptional(textList),
+        emails: z.exactOptional(textList),
+        emailDomains: z.exactOptional(textList),
+        users: z.exactOptional(textList),
+        claims: z.exactOptional(
+          claimValues.refine(isNotEmpty, `is an empty map, ${NOT_EMPTY} claim`),
+        ),
+        networks: z.exactOptional(textList),
+        all: z.exactOptional(members),
+        any: z.exactOptional(members),
+        none: z.exactOptional(members),
+      },
+      { error: ({ code }) => (code === 'invalid_type' ? NO_CONDITION : undefined) },
+    )
     .refine(isNotEmpty, {
       error: `is an empty map, ${NOT_EMPTY} condition`,
       // A key that is unknown says more.
@@ -78,4 +85,4 @@ function isNotEmpty(map: object): boolean {
 }
 
 /** Schema of a condition. Its depth is bounded by its own, so that no file exhausts the stack. */
-export const conditionSource = conditionAt(1)
+export const conditionSource = conditionAt(0)

@@ -52,7 +52,8 @@ function claimsOf({ claims = {} }: ConditionSource, where: string, problems: str
 function networksOf({ networks }: ConditionSource, where: string, problems: string[]): Condition[] {
   if (!networks) return []
   const parsed = networks.flatMap((entry, index) => {
-    const network = parseNetwork(entry)
+    // Refuses a zone, because addresses of clients are compared without theirs.
+    const network = entry.includes('%') ? undefined : parseNetwork(entry)
     if (!network) {
       problems.push(
         `${where}.networks.${index}: is not a network: write 192.0.2.0/24 or a single address`,

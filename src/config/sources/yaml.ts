@@ -73,7 +73,7 @@ const TOO_MUCH = 'too deeply nested, or too many aliases'
 const FAULTS: Readonly<Record<string, string>> = {
   BAD_ALIAS: UNRESOLVED,
   BAD_DQ_ESCAPE: 'a backslash in double quotes that begins no escape: write \\\\ or single quotes',
-  BAD_INDENT: 'the indentation does not fit',
+  BAD_INDENT: 'the indentation does not fit, or a bracket is not closed',
   BAD_SCALAR_START: 'a value begins with a character that needs quotes',
   BLOCK_AS_IMPLICIT_KEY: 'a map within a line; a value with ": " in it needs quotes',
   MISSING_CHAR: 'a quote, bracket, comma or colon is missing',

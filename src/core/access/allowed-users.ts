@@ -7,6 +7,17 @@ export interface AllowedUsers {
   readonly groups: ReadonlySet<string>
 }
 
+const LISTS = [
+  'groups',
+  'emails',
+  'emailDomains',
+] as const satisfies readonly (keyof AllowedUsers)[]
+
+/** Returns the names of the lists that have any entry. */
+export function filledLists(allowed: AllowedUsers): readonly (keyof AllowedUsers)[] {
+  return LISTS.filter((list) => allowed[list].size > 0)
+}
+
 /** Compares by set membership, never by prefix or substring (threats A35, A36). */
 export function isAllowed(allowed: AllowedUsers | undefined, identity: Identity): boolean {
   if (!allowed) return true

@@ -5,9 +5,13 @@ import { parseEmail } from './allowed-users.ts'
 /** Truth of a condition; `unknown` where what it looks at is absent or cannot be compared. Only `true` permits. */
 export type Truth = boolean | 'unknown'
 
-/** Condition on the person or program that asks. Several values of one kind are alternatives. */
+/** Condition on the person or program that asks. */
 export type Condition =
   | { readonly kind: 'all' | 'any' | 'none'; readonly of: readonly Condition[] }
+  | LeafCondition
+
+/** Condition without others in it. Several values are alternatives. */
+export type LeafCondition =
   | {
       readonly kind: 'groups' | 'emails' | 'emailDomains' | 'users'
       readonly values: ReadonlySet<string>

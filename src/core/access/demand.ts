@@ -1,5 +1,5 @@
-import { AuthError, invalidRequest } from '../../errors.ts'
-import { cleanText } from '../clean-text.ts'
+import { AuthError } from '../../errors.ts'
+import { cleanOwnText, cleanText } from '../clean-text.ts'
 import type { Condition, RequiredCondition } from './condition.ts'
 
 /** Conditions that the address of the middleware demands beside the rules (`/auth?policy=…&groups=…`). */
@@ -71,10 +71,9 @@ const MAX_NAME_CHARS = 64
 function policyNamed(policy: string, policies: ReadonlyMap<string, Condition>): RequiredCondition {
   const condition = policies.get(policy)
   if (condition) return { condition, policy }
-  const shown = /^[\w.-]{1,64}$/.test(policy) ? policy : cleanText(policy, MAX_NAME_CHARS)
   throw new AuthError('unknown_policy', 'The middleware asks for a policy that does not exist.', {
     isPublic: true,
-    facts: { policy: shown, setting: 'VESTIBULE_CONFIG policies' },
+    facts: { policy: cleanOwnText(policy, MAX_NAME_CHARS), setting: 'VESTIBULE_CONFIG policies' },
   })
 }
 
@@ -86,5 +85,8 @@ function inOneOf(groups: string): RequiredCondition {
 }
 
 function invalid(fault: string): AuthError {
-  return invalidRequest(`The address of the middleware ${fault}.`)
+  return new AuthError('invalid_request', `The address of the middleware ${fault}.`, {
+    isPublic: true,
+    facts: { setting: 'forwardAuth address' },
+  })
 }

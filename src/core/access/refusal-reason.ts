@@ -1,12 +1,12 @@
 import { type Bearer, faultOf } from '../bearer.ts'
 import type { ForwardedRequest } from '../forwarded-request.ts'
 import { areGroupsKnown, type Identity } from '../identity.ts'
-import type { AccessRule, SignedInRule } from './access-rule.ts'
-import { type AllowedUsers, isAllowed } from './allowed-users.ts'
-import type { Requester } from './condition.ts'
+import type { Access, AccessRule, SignedInRule } from './access-rule.ts'
+import { type AllowedUsers, filledLists, isAllowed } from './allowed-users.ts'
+import type { Requester, RequiredCondition } from './condition.ts'
+import { reasonFor } from './condition-reason.ts'
 import type { Demand } from './demand.ts'
 import type { RuleFinder } from './rule-finder.ts'
-import { reasonFor } from './trace-condition.ts'
 
 /** Reason for which a known user is refused, without anything that tells who it is (finding C53). */
 export interface RefusalReason {
@@ -33,6 +33,7 @@ export interface RefusalReason {
 /** Refused request, with what the address of its middleware demands and the address of its client. */
 export interface RefusedRequest {
   readonly request: ForwardedRequest
+  readonly access: Access
   readonly demand?: Demand | undefined
   readonly address?: string | undefined
 }
@@ -51,14 +52,25 @@ export type ExplainRefusal = (
 export function createRefusalReasons({
   find,
 }: Pick<RuleFinder<AccessRule>, 'find'>): ExplainRefusal {
-  return ({ request, demand, address }, identity, token) => {
+  return ({ request, access, demand, address }, identity, token) => {
+    const found = find(request)
     const requester = { identity, address }
-    for (const rule of find(request)) {
-      const reason = rule ? explainRule(rule, requester, token) : NO_RULE
-      if (reason) return reason
-    }
-    return missingOfDemand(demand, requester) ?? NOTHING_IN_COMMON
+    const reasons =
+      access.kind === 'deny'
+        ? found.map(denialOf)
+        : [
+            ...found.map((rule) => rule && explainRule(rule, requester, token)),
+            missingOfDemand(demand, requester),
+          ]
+    return reasons.find((reason) => reason !== undefined) ?? NOTHING_IN_COMMON
   }
+}
+
+/** Returns why a rule, or the want of one, refuses everybody; `undefined` where it does not. */
+function denialOf(rule: AccessRule | undefined): RefusalReason | undefined {
+  if (!rule) return { code: 'no_rule', reason: 'no rule matches' }
+  if (rule.access !== 'deny') return undefined
+  return { code: 'access_deny', rule: rule.name, reason: 'the rule has access: deny' }
 }
 
 /** Returns why a rule refuses a user; `undefined` where it does not, or only for the kind of credential. */
@@ -67,10 +79,7 @@ export function explainRule(
   requester: Requester,
   token: Bearer | undefined,
 ): RefusalReason | undefined {
-  if (rule.access === 'deny') {
-    return { code: 'access_deny', rule: rule.name, reason: 'the rule has access: deny' }
-  }
-  if (rule.access !== 'signed-in') return undefined
+  if (rule.access !== 'signed-in') return denialOf(rule)
   const missing =
     (token && missingInToken(rule, token)) ??
     missingOnLists(rule, requester.identity, token) ??
@@ -78,9 +87,6 @@ export function explainRule(
   return missing && { rule: rule.name, ...missing }
 }
 
-const LISTS = ['groups', 'emails', 'emailDomains'] as const
-
-const NO_RULE: RefusalReason = { code: 'no_rule', reason: 'no rule matches' }
 const NOTHING_IN_COMMON: RefusalReason = {
   code: 'access_deny',
   reason: 'the path has several readings, whose rules take no credential in common',
@@ -108,8 +114,8 @@ function missingOnLists(
   identity: Identity,
   token: Bearer | undefined,
 ): RefusalReason | undefined {
-  if (isAllowed(allowed, identity)) return undefined
-  const asks = LISTS.filter((list) => allowed !== undefined && allowed[list].size > 0)
+  if (!allowed || isAllowed(allowed, identity)) return undefined
+  const asks = filledLists(allowed)
   const { email } = identity
   const whose = token ? 'token' : 'session'
   const missed = [
@@ -136,25 +142,31 @@ function missingOfConditions(
   { conditions = [] }: SignedInRule,
   requester: Requester,
 ): RefusalReason | undefined {
-  for (const { condition, policy } of conditions) {
-    const reason = reasonFor(condition, requester)
-    if (reason === undefined) continue
-    return policy === undefined ? { code: 'condition', reason } : { code: 'policy', policy, reason }
-  }
-  return undefined
+  const missed = firstMissed(conditions, requester)
+  return missed && { code: missed.policy === undefined ? 'condition' : 'policy', ...missed }
 }
 
 function missingOfDemand(
   demand: Demand | undefined,
   requester: Requester,
 ): RefusalReason | undefined {
-  for (const { condition, policy } of demand?.conditions ?? []) {
-    const missing = reasonFor(condition, requester)
-    if (missing === undefined) continue
-    const reason = `the address of the middleware demands what is not met: ${missing}`
-    return policy === undefined
-      ? { code: 'demanded_groups', reason }
-      : { code: 'demanded_policy', policy, reason }
+  const missed = firstMissed(demand?.conditions ?? [], requester)
+  return (
+    missed && {
+      code: missed.policy === undefined ? 'demanded_groups' : 'demanded_policy',
+      ...missed,
+      reason: `the address of the middleware demands what is not met: ${missed.reason}`,
+    }
+  )
+}
+
+function firstMissed(
+  conditions: readonly RequiredCondition[],
+  requester: Requester,
+): Pick<RefusalReason, 'policy' | 'reason'> | undefined {
+  for (const { condition, policy } of conditions) {
+    const reason = reasonFor(condition, requester)
+    if (reason !== undefined) return { ...(policy !== undefined && { policy }), reason }
   }
   return undefined
 }

@@ -1,4 +1,4 @@
-import type { Explain } from '../../core/access/explain.ts'
+import type { Explain } from '../../core/access/explain/explain.ts'
 import { parseJson } from '../../core/json.ts'
 import { invalidRequest } from '../../errors.ts'
 import { json } from '../../http/answers.ts'
@@ -28,7 +28,7 @@ export function createAdminExplain({ explain, issuer, log }: AdminExplainOptions
       if (error)
         throw invalidRequest(`The body is no question: ${describeIssues(error).join('; ')}`)
       const explanation = { ...explain(data) }
-      const { user } = data
+      const user = explanation.person?.user
       const about = {
         ...(user !== undefined && { user: userDigest(issuer, user) }),
         ...operatorOf(c),

@@ -9,20 +9,31 @@ import type { CheckedRequest } from './checked-request.ts'
 export type FindBehind = (checked: CheckedRequest) => Promise<Session | undefined>
 
 export interface FindBehindOptions {
-  readonly sessions: Pick<Sessions, 'find'>
+  readonly sessions: Pick<Sessions, 'recall' | 'find'>
   readonly realmOf: (host: string) => string
   readonly storeTimeoutMs: number
 }
 
+/** Bounds the look-ups under way; a session beyond them counts as none, because strangers can cause any number. */
+const MAX_UNDER_WAY = 100
+
 /** Creates the function, which leaves the idle timeout of the session as it is. */
 export function createFindBehind(options: FindBehindOptions): FindBehind {
   const { sessions, realmOf, storeTimeoutMs: timeoutMs } = options
+  let underWay = 0
   return async ({ cookies, request }) => {
     const credential = cookies.session && parseSessionCookie(cookies.session)
     if (!credential) return undefined
-    const standIn = { assertion: () => cookies.outage }
     const realm = realmOf(request.site.host)
-    const found = await sessions.find(credential, realm, { timeoutMs, standIn, isUse: false })
-    return found?.session
+    const recalled = sessions.recall(credential, realm, false)
+    if (recalled || underWay === MAX_UNDER_WAY) return recalled?.session
+    const standIn = { assertion: () => cookies.outage }
+    underWay++
+    try {
+      const found = await sessions.find(credential, realm, { timeoutMs, standIn, isUse: false })
+      return found?.session
+    } finally {
+      underWay--
+    }
   }
 }

@@ -39,8 +39,8 @@ export function createRefusalLog(options: RefusalLogOptions): RefusalLog {
 
   /** Returns the function that logs why somebody may not pass, also when the connection of the request is gone. */
   function reasonLog(checked: CheckedRequest) {
-    const { raw, request, demand, rules } = checked
-    const refused = { request, demand, address: clientAddress(raw) }
+    const { raw, request, access, demand, rules } = checked
+    const refused = { request, access, demand, address: clientAddress(raw) }
     return ({ identity }: Principal, token?: Bearer) =>
       write(checked, identity, rules.explainRefusal(refused, identity, token))
   }

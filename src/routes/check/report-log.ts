@@ -30,11 +30,15 @@ type KnownEvidence = Evidence & { readonly kind: 'session' | 'bearer' }
 
 const PAUSE_MS = 1000
 
+/** Effect of a report rule as if it decided alone, and the throttle of its lines. */
+interface ReportState {
+  readonly access: Access
+  readonly admitLogLine: () => number | undefined
+}
+
 export function createReportLog(options: ReportLogOptions): ReportLog {
   const { findBehind, clientAddress, onWouldDeny, log } = options
-  const accesses = new WeakMap<AccessRule, Access>()
-  const throttles = new WeakMap<AccessRule, () => number | undefined>()
-  const sayFault = createThrottle(PAUSE_MS)
+  const states = new WeakMap<AccessRule, ReportState>()
 
   async function report(
     checked: CheckedRequest,
@@ -42,13 +46,11 @@ export function createReportLog(options: ReportLogOptions): ReportLog {
     address: string | undefined,
   ): Promise<void> {
     const reported = checked.rules.findReported?.(checked.request) ?? []
-    if (reported.length === 0) return
-    const known = await knownEvidence(checked, evidence)
+    const known = reported.length > 0 ? await knownEvidence(checked, evidence) : undefined
     if (!known) return
     for (const rule of reported) {
       try {
-        const reason = whyDenied(rule, checked, known, address)
-        if (reason) write(rule, reason, checked, known)
+        evaluate(rule, checked, known, address)
       } catch (error) {
         failed(error, rule.name)
       }
@@ -66,32 +68,21 @@ export function createReportLog(options: ReportLogOptions): ReportLog {
     return session && { kind: 'session', session }
   }
 
-  function whyDenied(
+  /** Counts a refusal, and explains only those that get a line, because reasons cost more than decisions. */
+  function evaluate(
     rule: AccessRule,
-    { requestClass }: CheckedRequest,
-    evidence: KnownEvidence,
-    address: string | undefined,
-  ): RefusalReason | undefined {
-    const access = accesses.getOrInsertComputed(rule, () => combineRules([rule], undefined))
-    if (decide(access, requestClass, evidence, address).kind === 'allow') return undefined
-    const { identity } = principalOf(evidence)
-    const token = evidence.kind === 'bearer' ? evidence.bearer : undefined
-    return explainRule(rule, { identity, address }, token) ?? OTHER_CREDENTIAL
-  }
-
-  function write(
-    rule: AccessRule,
-    why: RefusalReason,
     checked: CheckedRequest,
     evidence: KnownEvidence,
+    address: string | undefined,
   ): void {
+    const { access, admitLogLine } = states.getOrInsertComputed(rule, stateOf)
+    if (decide(access, checked.requestClass, evidence, address).kind === 'allow') return
     onWouldDeny(rule.name)
-    const admits = throttles.getOrInsertComputed(rule, () => createThrottle(PAUSE_MS))
-    const suppressed = admits()
+    const suppressed = admitLogLine()
     if (suppressed === undefined) return
     const fields = {
       event: 'would_deny',
-      ...why,
+      ...reasonOf(rule, evidence, address),
       rule: rule.name,
       ...askedBy(principalOf(evidence).identity, checked),
       ...(suppressed > 0 && { suppressed }),
@@ -102,14 +93,8 @@ export function createReportLog(options: ReportLogOptions): ReportLog {
   /** Ignores an outage, during which nobody is known whose session is in the store alone. */
   function failed(error: unknown, rule?: string): void {
     if (error instanceof AuthError) return
-    const suppressed = sayFault()
-    if (suppressed === undefined) return
-    const fields = {
-      event: 'report_failed',
-      ...(rule !== undefined && { rule }),
-      ...(suppressed > 0 && { suppressed }),
-      cause: describeCause(error),
-    }
+    const cause = describeCause(error)
+    const fields = { event: 'report_failed', ...(rule !== undefined && { rule }), cause }
     log.error(fields, 'a rule that only reports could not be evaluated')
   }
 
@@ -125,9 +110,23 @@ export function createReportLog(options: ReportLogOptions): ReportLog {
   }
 }
 
+function stateOf(rule: AccessRule): ReportState {
+  return { access: combineRules([rule], undefined), admitLogLine: createThrottle(PAUSE_MS) }
+}
+
 const OTHER_CREDENTIAL: RefusalReason = {
   code: 'credential',
   reason: 'the rule takes other credentials than the one of this request',
+}
+
+function reasonOf(
+  rule: AccessRule,
+  evidence: KnownEvidence,
+  address: string | undefined,
+): RefusalReason {
+  const { identity } = principalOf(evidence)
+  const token = evidence.kind === 'bearer' ? evidence.bearer : undefined
+  return explainRule(rule, { identity, address }, token) ?? OTHER_CREDENTIAL
 }
 
 function principalOf(evidence: KnownEvidence) {

@@ -3,7 +3,7 @@ import { allowsDegraded } from '../../core/access/access-rule.ts'
 import type { Evidence } from '../../core/decision.ts'
 import type { EpochMs } from '../../core/epoch-ms.ts'
 import { parseSessionCookie, renewalNeed } from '../../core/session.ts'
-import { AuthError, type AuthErrorCode } from '../../errors.ts'
+import { AuthError } from '../../errors.ts'
 import type { FindOptions, FoundSession } from '../../session/find-session.ts'
 import { sessionDigest } from '../../session/records.ts'
 import type { SessionRefresher } from '../../session/refresh/refresher.ts'
@@ -133,10 +133,8 @@ function isOptional({ access }: CheckedRequest): boolean {
   return access.kind === 'optional'
 }
 
-const AWAY: ReadonlySet<AuthErrorCode> = new Set(['store_unavailable', 'provider_unavailable'])
-
 function nobodyWhileAway(error: unknown): FoundEvidence {
-  if (error instanceof AuthError && AWAY.has(error.code)) return NOBODY
+  if (error instanceof AuthError && error.code === 'store_unavailable') return NOBODY
   throw error
 }
 

@@ -132,7 +132,7 @@ describe('names of prototypes', () => {
 
 describe('conditions within conditions', () => {
   const nested = (levels: number): WrittenCondition =>
-    levels === 1 ? { users: ['ann'] } : { all: [nested(levels - 1)] }
+    levels === 0 ? { users: ['ann'] } : { all: [nested(levels - 1)] }
   const problemsOf = async (condition: object) =>
     problemsWith({
       ALLOW_ANY_USER: '',

@@ -1,10 +1,12 @@
 import { expect, test } from 'vitest'
+import { createAccessFinder } from '../../../src/core/access/access-finder.ts'
 import type { AccessRule, SignedInRule } from '../../../src/core/access/access-rule.ts'
 import type { AllowedUsers } from '../../../src/core/access/allowed-users.ts'
 import type { Condition, RequiredCondition } from '../../../src/core/access/condition.ts'
 import {
   createRefusalReasons,
   type RefusalReason,
+  type RefusedRequest,
 } from '../../../src/core/access/refusal-reason.ts'
 import { createRuleFinder } from '../../../src/core/access/rule-finder.ts'
 import type { Bearer } from '../../../src/core/bearer.ts'
@@ -68,12 +70,17 @@ const unnamed: readonly Unnamed[] = [
   asking('/office', { condition: office }),
   asking('/admins', { condition: office }, { condition: inA, policy: 'admins' }),
   { ...signedIn('/both', { groups: ['a'] }), conditions: [{ condition: office }] },
+  { ...signedIn('/**', { groups: ['b'] }), methods: new Set(['PATCH']) },
 ]
-const explain = createRefusalReasons(
-  createRuleFinder<AccessRule>(
-    unnamed.map((rule, index) => ({ ...rule, name: String(index + 1) })),
-  ),
-)
+const rules = unnamed.map((rule, index): AccessRule => ({ ...rule, name: String(index + 1) }))
+const explainRefusal = createRefusalReasons(createRuleFinder(rules))
+const findAccess = createAccessFinder(rules)
+
+/** Explains the refusal of a request to which the rules and the middleware give its access. */
+function explain(refused: Omit<RefusedRequest, 'access'>, identity: Identity, token?: Bearer) {
+  const access = findAccess(refused.request, refused.demand)
+  return explainRefusal({ ...refused, access }, identity, token)
+}
 
 function requestOf(what: string) {
   const [method = '', uri = ''] = what.split(' ')
@@ -109,6 +116,9 @@ test.for<[what: string, email: string | undefined, reason: RefusalReason]>([
     { code: 'not_listed', rule: '4', asks: ['groups'], reason: NO_GROUPS },
   ],
   ['GET /lists%2Fa', 'x@b.test', NO_RULE],
+  // Says what refuses everybody, because to be listed would not help.
+  ['GET /lists/a%2Fb', 'x@c.test', NO_RULE],
+  ['PATCH /token%2Fa', 'x@c.test', NOTHING_IN_COMMON],
   ['PUT /token%2Fa', undefined, NOTHING_IN_COMMON],
   ['GET /open', undefined, NOTHING_IN_COMMON],
 ])('a refusal of %s for %s says why (C53)', ([what, email, reason]) => {

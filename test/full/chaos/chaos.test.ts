@@ -29,5 +29,7 @@ describeWithRedis('chaos', () => {
     expect(report.statuses['200']).toBeGreaterThan(1000)
     expect(report.signIns).toBeGreaterThan(report.schedule.endings.length / 2)
     expect(report.renewals).toBeGreaterThan(0)
+    expect(report.reloads).toBeGreaterThan(1)
+    expect(report.reported).toBeGreaterThan(100)
   })
 })

@@ -1,14 +1,11 @@
-import { mkdir, mkdtemp, rename, rm, symlink, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import autocannon from 'autocannon'
 import { expect, test } from 'vitest'
-import { stringify } from 'yaml'
 import { startProvider } from '../../../stand-ins/provider/provider.ts'
 import { readMetric } from '../../support/outage.ts'
 import { prepared } from '../../support/prepared.ts'
 import { forwardedNavigation } from '../../support/request-pool.ts'
+import { startSwappedRules } from '../../support/swapped-rules.ts'
 import { testClient } from '../../support/vestibule.ts'
 import { startVestibuleProcess, type VestibuleProcess } from '../../support/vestibule-process.ts'
 
@@ -58,29 +55,12 @@ const CHECKS = [
 
 type Check = (typeof CHECKS)[number] & { readonly policy?: string }
 
-const SETS = ['a', 'b'] as const
-type SetName = (typeof SETS)[number]
+type SetName = 'a' | 'b'
 
-/** Makes a folder with both sets and a link to one of them, which is replaced as a ConfigMap's is. */
-async function startSets() {
-  const folder = await mkdtemp(join(tmpdir(), 'vestibule-sets-'))
-  for (const set of SETS) {
-    const rules = Object.entries(RULES).map(([path, access]) => ({ paths: [path], ...access[set] }))
-    const policies = { later: POLICIES.later[set], before: POLICIES.before[set] }
-    await mkdir(join(folder, set))
-    const text = stringify({ rules, policies }, { aliasDuplicateObjects: false })
-    await writeFile(join(folder, set, 'vestibule.yaml'), text)
-  }
-  const use = async (set: SetName) => {
-    await symlink(set, join(folder, 'next'))
-    await rename(join(folder, 'next'), join(folder, 'current'))
-  }
-  await use('a')
-  return {
-    path: join(folder, 'current', 'vestibule.yaml'),
-    use,
-    [Symbol.asyncDispose]: () => rm(folder, { recursive: true, force: true }),
-  }
+/** Returns the settings file of a set. */
+function fileOf(set: SetName) {
+  const rules = Object.entries(RULES).map(([path, access]) => ({ paths: [path], ...access[set] }))
+  return { rules, policies: { later: POLICIES.later[set], before: POLICIES.before[set] } }
 }
 
 const provider = prepared(() => startProvider({ clients: [testClient] }))
@@ -136,7 +116,7 @@ async function answersOf(vestibule: VestibuleProcess, cookie: string) {
 }
 
 test('rules that are replaced 40 times under load: each check is answered by the old set or the new one', async () => {
-  await using sets = await startSets()
+  await using sets = await startSwappedRules({ a: fileOf('a'), b: fileOf('b') })
   await using vestibule = await startVestibuleProcess({
     OIDC_ISSUER_URL: provider().issuer,
     VESTIBULE_CONFIG: sets.path,

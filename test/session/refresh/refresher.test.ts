@@ -1,5 +1,6 @@
 import { setImmediate as turn } from 'node:timers/promises'
 import { describe, expect, test, vi } from 'vitest'
+import type { TokenKind } from '../../../src/core/session.ts'
 import type { RefreshAnswer, RefreshTokens } from '../../../src/oidc/refresh.ts'
 import type { RevocableTokens } from '../../../src/oidc/sign-in.ts'
 import { userOwner } from '../../../src/session/owners.ts'
@@ -30,6 +31,7 @@ import {
   STARTED_AT,
   startSessions,
 } from '../../support/started-sessions.ts'
+import { unsignedToken } from '../../support/unsigned-token.ts'
 
 const LIFE_MS = 60_000
 const DUE_MS = 45_000
@@ -164,6 +166,11 @@ async function startHeld(options: DueOptions = {}) {
   return { ...due, answer: (at = 0) => answers[at]?.(refreshed) }
 }
 
+/** Returns an ID token that ends so long after the start. */
+function endingAt(ms: number): string {
+  return unsignedToken({ exp: (STARTED_AT + ms) / 1000 })
+}
+
 describe('a session that is due', () => {
   test('its identity and tokens are replaced, and its cached copy is not served any more', async () => {
     const seen: unknown[] = []
@@ -218,6 +225,18 @@ describe('a session that is due', () => {
     const due = await startDue({ kind: 'refreshed', issued, claims: said, lacksUserInfo: true })
     await due.refresh()
     expect(await due.found()).toMatchObject({ identity: { ...identity, name: 'Alice' } })
+  })
+
+  test.for<[what: string, passed: TokenKind, lifeMs: number]>([
+    ['that apps are given', 'id-token', 20_000],
+    ['that they are not given', 'access-token', LIFE_MS],
+  ])('is due before the end of an ID token %s', async ([, passed, lifeMs]) => {
+    const answer = { ...refreshed, issued: { ...issued, idToken: endingAt(DUE_MS + 20_000) } }
+    const due = await startDue(answer, { passedTokens: new Set([passed]) })
+    await due.refresh()
+    const dueAt = STARTED_AT + DUE_MS + (lifeMs * 3) / 4
+    const renewal = { dueAt, endsAt: STARTED_AT + DUE_MS + lifeMs }
+    expect(await due.found()).toMatchObject({ renewal })
   })
 
   test('is not refreshed again when the new token has no expiry', async () => {

@@ -6,13 +6,17 @@ import { createRequestPool, forwardedNavigation, type PooledAnswer } from '../re
 import { cookieHeader } from '../sign-in-steps.ts'
 import type { ChaosReplica } from './chaos-replica.ts'
 import type { Findings } from './findings.ts'
+import type { LagLog } from './lag-log.ts'
 import type { Ledger, LedgerSession } from './ledger.ts'
-import type { Trouble } from './trouble.ts'
+import { groupOf, PAGES, type Page, type RuleSets } from './rule-sets.ts'
+import type { Effect, Trouble } from './trouble.ts'
 
 export interface ActivityOptions {
   readonly replicas: readonly ChaosReplica[]
   readonly ledger: Ledger
   readonly trouble: Trouble
+  readonly lag: LagLog
+  readonly ruleSets: RuleSets
   readonly findings: Findings
   readonly people: number
   readonly sessionOf: (person: number) => LedgerSession | undefined
@@ -24,45 +28,82 @@ const COPY_PAUSE_MS = 80
 const COPIES_FOR_MS = 40_000
 const ANSWERED_WITHIN_MS = 20_000
 const CONNECTIONS = 64
+/** How long a replica that was frozen may go on by the rules of before. */
+const LATE_MS = 5000
+/** Effects under which a check may be 503: a page for guests needs nothing but a replica that has time. */
+const CANNOT_ANSWER: readonly Effect[] = ['isReplicaAway', 'isBusy']
+const CANNOT_TELL: readonly Effect[] = ['isReplicaAway', 'isRedisAway']
 const NOT_SIGNED_IN = new Set([302, 303, 401])
 
+interface AskedPage {
+  readonly replica: number
+  readonly session: LedgerSession
+  readonly page: Page
+  readonly sentAtMs: number
+  readonly detail: string
+}
+
+/** Starts people who look at the kinds of pages in turns, as pages, scripts and images. */
 export function startActivity(options: ActivityOptions) {
-  const { replicas, ledger, trouble, findings } = options
+  const { replicas, ledger, trouble, findings, ruleSets, lag } = options
   const pools = replicas.map(({ internalPort }) => createRequestPool(internalPort, CONNECTIONS))
   const statuses: Record<string, number> = {}
   let isOver = false
 
-  const judge = (
-    answer: PooledAnswer | undefined,
-    { at }: ChaosReplica,
-    session: LedgerSession,
-    sentAtMs: number,
-  ): void => {
-    const about = { replica: at, session, sentAtMs }
+  const judge = (answer: PooledAnswer, asked: AskedPage): void => {
+    const { replica, session, page, sentAtMs } = asked
+    const { status } = answer
     const nowMs = performance.now()
-    const status = answer?.status
-    if (answer === undefined || status === undefined) {
-      if (!trouble.has('isReplicaAway', at, sentAtMs, nowMs)) findings.add('no answer', about)
-      return
-    }
-    const expected = ledger.expect(session, at, sentAtMs)
-    if (status === 200) {
-      const named = answer.headers['x-auth-request-user']
-      if (named !== session.sub)
-        findings.add('somebody else', { ...about, detail: `named ${String(named)}` })
-      if (expected === 'out') findings.add('let in after the end', about)
-    } else if (NOT_SIGNED_IN.has(status)) {
-      if (expected !== 'in') return
-      findings.add('refused as not signed in', about)
-      session.doubt = 'it was refused, which has been told'
+    const expected = ledger.expect(session, replica, sentAtMs)
+    if (status === 200) judgeEntry(answer, asked, expected)
+    else if (status === 403) {
+      if (permits(asked) === 'yes') findings.add('refused by no set of rules', asked)
+    } else if (NOT_SIGNED_IN.has(status) && page.kind !== 'guests') {
+      if (expected === 'in') findRefused('refused as not signed in', asked)
     } else if (status === 503) {
-      if (!trouble.isUnsure(at, sentAtMs, nowMs)) findings.add('503 without a fault', about)
-    } else findings.add(`status ${status}`, about)
+      const effects = page.kind === 'guests' ? CANNOT_ANSWER : CANNOT_TELL
+      const hasReason = effects.some((effect) => trouble.has(effect, replica, sentAtMs, nowMs))
+      if (!hasReason) findings.add('503 without a fault', asked)
+    } else findings.add(`status ${status}`, asked)
     for (const line of answer.headers['set-cookie'] ?? []) {
       const isAssertion = status === 200 && line.startsWith(`${OUTAGE_COOKIE}=`)
       if (!isAssertion)
-        findings.add('a check set a cookie', { ...about, detail: line.slice(0, 40) })
+        findings.add('a check set a cookie', { ...asked, detail: line.slice(0, 40) })
     }
+  }
+
+  const judgeEntry = (
+    { headers }: PooledAnswer,
+    asked: AskedPage,
+    expected: ReturnType<Ledger['expect']>,
+  ): void => {
+    const { replica, session, page, sentAtMs } = asked
+    const named = headers['x-auth-request-user']
+    if (page.kind === 'guests' && named === '') {
+      const isUnsure = trouble.isUnsure(replica, sentAtMs, performance.now())
+      if (expected === 'in' && !isUnsure) findRefused('taken for a guest', asked)
+      return
+    }
+    if (named !== session.sub)
+      findings.add('somebody else', { ...asked, detail: `named ${String(named)}` })
+    if (expected === 'out') findings.add('let in after the end', asked)
+    if (permits(asked) === 'no') findings.add('let in by no set of rules', asked)
+  }
+
+  const findRefused = (what: string, asked: AskedPage): void => {
+    findings.add(what, asked)
+    asked.session.doubt = 'it was refused, which has been told'
+  }
+
+  /** Returns whether the rules permit the page; `either` where they have been swapped, or the replica may not know yet. */
+  const permits = ({ replica, session, page, sentAtMs }: AskedPage): 'yes' | 'no' | 'either' => {
+    if (page.kind === 'nobody') return 'no'
+    if (page.kind !== 'half') return 'yes'
+    const nowMs = performance.now()
+    const inForce = ruleSets.inForce(sentAtMs, nowMs, lag)
+    const isLate = trouble.has('isReplicaAway', replica, sentAtMs - LATE_MS, nowMs)
+    if (inForce.size > 1 || isLate) return 'either'
+    return inForce.has(groupOf(session.person)) ? 'yes' : 'no'
   }
 
   const ask = async (
@@ -71,8 +112,10 @@ export function startActivity(options: ActivityOptions) {
     kind = 0,
     cookie = session.copied ?? cookieHeader(session.browser),
   ): Promise<void> => {
+    const page = PAGES[kind % PAGES.length] ?? PAGES[0]
     const headers = {
       ...forwardedNavigation,
+      'X-Forwarded-Uri': page.uri,
       ...turns[kind % turns.length],
       ...(cookie !== undefined && { Cookie: cookie }),
     }
@@ -80,13 +123,16 @@ export function startActivity(options: ActivityOptions) {
     const timeUp = new AbortController()
     const late = wait(ANSWERED_WITHIN_MS, undefined, { signal: timeUp.signal })
     const answer = await Promise.race([
-      pools[replica.at]?.send({ path: '/auth', headers }),
+      pools[replica.at]?.send({ path: page.address, headers }),
       late,
     ]).catch(() => undefined)
     timeUp.abort()
     const status = answer ? answer.status : 'none'
     statuses[status] = (statuses[status] ?? 0) + 1
-    judge(answer ?? undefined, replica, session, sentAtMs)
+    const asked = { replica: replica.at, session, page, sentAtMs, detail: page.kind }
+    if (answer) judge(answer, asked)
+    else if (!trouble.has('isReplicaAway', replica.at, sentAtMs, performance.now()))
+      findings.add('no answer', asked)
     if (session.copied !== undefined) return
     for (const line of answer?.headers['set-cookie'] ?? [])
       session.browser.cookies.set(line, new URL(APP))

@@ -30,6 +30,8 @@ export interface ChaosReplicaOptions {
   readonly issuer: string
   readonly clientId: string
   readonly key: ClientKey
+  /** Settings file with the rules. */
+  readonly rulesFile: string
 }
 
 export async function startChaosReplica(options: ChaosReplicaOptions) {
@@ -44,6 +46,7 @@ export async function startChaosReplica(options: ChaosReplicaOptions) {
     OIDC_CLIENT_SECRET: '',
     OIDC_CLIENT_PRIVATE_KEY: options.key.pem,
     ADMIN_TOKEN,
+    VESTIBULE_CONFIG: options.rulesFile,
     SESSION_ENCRYPTION_KEY: SERVER_KEY,
     SESSION_OUTAGE_GRACE: `${OUTAGE_GRACE_MS / 1000}`,
     REDIS_ENABLED: 'true',

@@ -16,6 +16,8 @@ export interface FaultEffects {
   readonly staleMs?: number
   /** The same, and there may be no answer at all. */
   readonly isReplicaAway?: boolean
+  /** A replica may have no time to answer. */
+  readonly isBusy?: boolean
   /** Sign-in may fail, and nothing else. */
   readonly isProviderAway?: boolean
   /** The effects last for as long beyond its end. */
@@ -79,6 +81,7 @@ export type FaultKind = keyof typeof FAULTS
 /** Nobody plans it: processes that share the machine wait for their turn, Redis as well. */
 export const MACHINE_BUSY = 'machine busy'
 const machineBusy: FaultEffects = {
+  isBusy: true,
   isRedisAway: true,
   isProviderAway: true,
   staleMs: L1_TTL_MS,

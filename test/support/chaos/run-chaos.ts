@@ -14,6 +14,7 @@ import { createLedger } from './ledger.ts'
 import { watchMachine } from './machine.ts'
 import { createPeople, type People, subOf } from './people.ts'
 import { watchRenewals } from './renewals.ts'
+import { groupOf, REPORT_RULE, type RuleSets, startRuleSets } from './rule-sets.ts'
 import * as plan from './schedule.ts'
 import type { Trouble } from './trouble.ts'
 
@@ -49,6 +50,7 @@ export async function runChaos(options: ChaosOptions) {
     Promise.all([
       carryOutFaults(schedule, scene.stage, trouble, beganMs),
       carryOutEndings(schedule, people, beganMs),
+      carryOutSwaps(schedule, scene.ruleSets, beganMs),
       wait(options.seconds * 1000),
     ]),
     wait(options.seconds * 1000 + LATE_MS),
@@ -66,6 +68,12 @@ export async function runChaos(options: ChaosOptions) {
     statuses: scene.activity.statuses,
     signIns: people.signIns(),
     renewals: scene.renewals.granted(),
+    /** Counts of the replica that lives through it all. */
+    reloads: await countAtLasting(scene, 'vestibule_rules_reloads_total{result="reloaded"}'),
+    reported: await countAtLasting(
+      scene,
+      `vestibule_rules_would_deny_total{rule="${REPORT_RULE}"}`,
+    ),
   }
 }
 
@@ -76,7 +84,7 @@ async function setScene(stack: AsyncDisposableStack) {
   const machine = stack.use(watchMachine())
   const { lag, trouble } = machine
   const findings = createFindings(trouble)
-  const { redis, provider, keys, replicas } = await startPlaces(stack)
+  const { redis, provider, keys, replicas, ruleSets } = await startPlaces(stack)
   machine.watchRedis(redis)
   const ledger = createLedger(trouble, lag, (at) => replicas[at]?.life ?? 0)
   const renewals = watchRenewals({
@@ -90,12 +98,12 @@ async function setScene(stack: AsyncDisposableStack) {
     },
   })
   renewals.watch()
-  const shared = { redis, provider, replicas, trouble, findings, ledger, renewals }
+  const shared = { redis, provider, replicas, ruleSets, trouble, findings, ledger, renewals }
   const people = createPeople(shared)
   stack.defer(people.leave)
   await signInAll(people)
   const activity = stack.use(
-    startActivity({ ...shared, people: plan.PEOPLE, sessionOf: people.sessionOf }),
+    startActivity({ ...shared, lag, people: plan.PEOPLE, sessionOf: people.sessionOf }),
   )
   const stage: Stage = {
     ...shared,
@@ -129,6 +137,10 @@ async function lookAtAll({ replicas, ledger, activity, findings }: Scene): Promi
     for (const replica of replicas) await activity.ask(replica, session)
 }
 
+function countAtLasting({ replicas }: Scene, sample: string): Promise<number> {
+  return readMetric((replicas.at(-1) as ChaosReplica).running, sample)
+}
+
 async function writeLogs(folder: string, replicas: readonly ChaosReplica[]): Promise<void> {
   await mkdir(folder, { recursive: true })
   for (const { at, outputs } of replicas)
@@ -147,7 +159,10 @@ async function startPlaces(stack: AsyncDisposableStack) {
   const provider = stack.use(
     await startTestProvider({
       origins: [APP],
-      users: Array.from({ length: plan.PEOPLE }, (_, person) => ({ sub: subOf(person) })),
+      users: Array.from({ length: plan.PEOPLE }, (_, person) => ({
+        sub: subOf(person),
+        groups: [groupOf(person)],
+      })),
       client: {
         client_secret: undefined,
         token_endpoint_auth_method: 'private_key_jwt',
@@ -163,12 +178,22 @@ async function startPlaces(stack: AsyncDisposableStack) {
   const redis = stack.use(
     await startRedis({ args: ['--appendonly', 'yes', '--appendfsync', 'no'] }),
   )
+  const ruleSets = stack.use(await startRuleSets())
   const { issuer, clientId } = provider
   const replicas = await Promise.all(
-    keys.map((key, at) => startChaosReplica({ at, redisPort: redis.port, issuer, clientId, key })),
+    keys.map((key, at) =>
+      startChaosReplica({
+        at,
+        redisPort: redis.port,
+        issuer,
+        clientId,
+        key,
+        rulesFile: ruleSets.path,
+      }),
+    ),
   )
   for (const replica of replicas) stack.use(replica)
-  return { keys, provider, redis, replicas }
+  return { keys, provider, redis, replicas, ruleSets }
 }
 
 /** Carries out the faults, one after the other for each replica, for Redis and for the provider. */
@@ -211,6 +236,17 @@ async function carryOutEndings(
       }
     }),
   )
+}
+
+async function carryOutSwaps(
+  { swapsMs }: plan.Schedule,
+  ruleSets: RuleSets,
+  beganMs: number,
+): Promise<void> {
+  for (const atMs of swapsMs) {
+    await waitUntil(beganMs + atMs)
+    await ruleSets.swap()
+  }
 }
 
 function waitUntil(atMs: number): Promise<void> {

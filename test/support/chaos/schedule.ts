@@ -32,6 +32,8 @@ export interface Schedule {
   readonly seconds: number
   readonly faults: readonly PlannedFault[]
   readonly endings: readonly PlannedEnding[]
+  /** Times at which the rules are swapped. */
+  readonly swapsMs: readonly number[]
 }
 
 export const REPLICAS = 3
@@ -68,7 +70,8 @@ export function planChaos(seed: string, seconds: number): Schedule {
     ...planSteps(random.fork('endings'), endMs),
     ...planBesideFaults(random.fork('late endings'), faults),
   ].toSorted((a, b) => a.atMs - b.atMs)
-  return { seed, seconds, faults, endings: spaceOut(endings) }
+  const swapsMs = planSwaps(random.fork('swaps'), endMs)
+  return { seed, seconds, faults, endings: spaceOut(endings), swapsMs }
 }
 
 /** The tokens of the first sign-ins are due together: Redis goes away while a slow provider renews them (issue C65). */
@@ -84,6 +87,16 @@ function planFirstRenewals(random: Random): PlannedFault[] {
       strengthMs: 0,
     },
   ]
+}
+
+/** Some swaps follow each other before the first is in force, and others leave time in which one set alone holds. */
+const SWAP_PAUSE_MS = [500, 14_000] as const
+
+function planSwaps(random: Random, endMs: number): number[] {
+  const swapsMs: number[] = []
+  for (let atMs = FIRST_FAULT_MS; atMs < endMs; atMs += random.between(...SWAP_PAUSE_MS))
+    swapsMs.push(atMs)
+  return swapsMs
 }
 
 const ENDS_REPLICA = /^replica (?:ended|killed)$/

@@ -16,7 +16,7 @@ export function countedAddress(claims: SentClaims, { oidc = {} }: WrittenFile): 
   return oidc.trustEmail || (isVouchedFor && claims['email'] === address) ? address : undefined
 }
 
-/** Reads groups as the table of docs/rules.md says. */
+/** Reads groups as the table of docs/provider.md says. */
 export function groupsAsRead(claims: SentClaims, { oidc = {} }: WrittenFile): Texts {
   const value = lookUp(claims, oidc.groupsClaim ?? 'groups')
   if (isNothing(value)) return NOTHING_KNOWN

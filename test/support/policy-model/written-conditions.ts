@@ -91,9 +91,9 @@ function conditionsOf(depth: number): fc.Arbitrary<WrittenCondition> {
   )
 }
 
-/** Conditions of exactly this many levels. */
+/** Conditions in which `all`, `any` and `none` nest exactly as deep as this. */
 export function deepConditions(levels: number): fc.Arbitrary<WrittenCondition> {
-  if (levels === 1) return leaf
+  if (levels === 0) return leaf
   return fc
     .tuple(fc.constantFrom('all', 'any', 'none'), deepConditions(levels - 1), fc.option(leaf))
     .map(([key, inner, beside]) => ({ [key]: beside ? [beside, inner] : [inner] }))

@@ -82,7 +82,7 @@ const policies = fc.dictionary(
   fc.constantFrom(...POLICIES),
   fc.oneof(
     { weight: 4, arbitrary: conditions },
-    { weight: 1, arbitrary: fc.integer({ min: 2, max: 8 }).chain(deepConditions) },
+    { weight: 1, arbitrary: fc.integer({ min: 1, max: 8 }).chain(deepConditions) },
   ),
   { maxKeys: 3 },
 )

@@ -1,21 +1,21 @@
-import { AuthError, invalidRequest, STATUS } from '../../errors.ts'
-import type { Claims } from '../claims.ts'
-import type { Evidence } from '../decision.ts'
-import { parseForwardedRequest } from '../forwarded-request.ts'
-import { areGroupsKnown, type Identity } from '../identity.ts'
-import { isUnder, readPath } from '../path-readings.ts'
-import { type IdentityOptions, ignoredClaims, toIdentity } from '../read-identity.ts'
-import type { Sites } from '../site.ts'
+import { AuthError, invalidRequest, STATUS } from '../../../errors.ts'
+import type { Claims } from '../../claims.ts'
+import type { Evidence } from '../../decision.ts'
+import { parseForwardedRequest } from '../../forwarded-request.ts'
+import { areGroupsKnown, type Identity } from '../../identity.ts'
+import { isUnder, readPath } from '../../path-readings.ts'
+import { type IdentityOptions, ignoredClaims, toIdentity } from '../../read-identity.ts'
+import type { Sites } from '../../site.ts'
+import type { LiveRules, Rules } from '../rule-set.ts'
 import { headersOf } from './asked-headers.ts'
-import {
-  type AskedQuestion,
-  type Consulted,
-  type Explained,
-  explainAccess,
-} from './explain-access.ts'
-import type { ExplainedPerson, Explanation } from './explanation.ts'
+import { type AskedQuestion, type Consulted, explainAccess } from './explain-access.ts'
+import type {
+  ExplainedAccess,
+  ExplainedPerson,
+  Explanation,
+  UnderstoodQuestion,
+} from './explanation.ts'
 import { type AskedUrl, claimsOf, type Question, splitUrl, URL_FORM } from './question.ts'
-import type { LiveRules, Rules } from './rule-set.ts'
 
 export interface ExplainOptions {
   readonly rules: LiveRules
@@ -73,8 +73,6 @@ export function createExplain(options: ExplainOptions): Explain {
   }
 }
 
-type Described = Omit<Explanation, keyof Explained | 'person'>
-
 function checkAddress({ policy }: Question): string {
   return policy === undefined
     ? '/auth'
@@ -85,7 +83,7 @@ function sessionOf(identity: Identity): Evidence {
   return { kind: 'session', session: { identity, createdAt: 0, expiresAt: Infinity } }
 }
 
-function describe({ question, url, requester: { address } }: AskedQuestion): Described {
+function describe({ question, url, requester: { address } }: AskedQuestion): UnderstoodQuestion {
   const { method = 'GET', ip, policy } = question
   return {
     url: question.url,
@@ -111,7 +109,7 @@ function describePerson(
   }
 }
 
-function explainFault({ code, message }: AuthError, { uri }: AskedUrl): Explained {
+function explainFault({ code, message }: AuthError, { uri }: AskedUrl): ExplainedAccess {
   const { all } = readPath(uri.replace(/\?.*$/s, ''))
   return {
     fault: code,

@@ -1,5 +1,5 @@
-import type { Claims } from '../claims.ts'
-import type { IdentityOptions } from '../read-identity.ts'
+import type { Claims } from '../../claims.ts'
+import type { IdentityOptions } from '../../read-identity.ts'
 
 /** Question of an operator: may this person do this? Without a person, nobody is signed in. */
 export interface Question {

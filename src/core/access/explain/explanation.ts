@@ -1,7 +1,10 @@
 import type { RequiredTrace, RuleTrace } from './trace-rule.ts'
 
 /** Answer to a question, as JSON. */
-export interface Explanation {
+export interface Explanation extends UnderstoodQuestion, ExplainedAccess {}
+
+/** Question as it is understood. */
+export interface UnderstoodQuestion {
   readonly url: string
   readonly method: string
   /** Path and query that a browser sends instead, because it resolves dot segments and escapes more. */
@@ -13,6 +16,10 @@ export interface Explanation {
   /** Address that conditions compare; absent where it is unknown, as that of a trusted proxy is. */
   readonly client?: string
   readonly policy?: string
+}
+
+/** Answers of the check, and what decided them. */
+export interface ExplainedAccess {
   /** Code of the error by which the request is refused whoever asks; no rule is consulted then. */
   readonly fault?: string
   /** Readings of the path as compared, each with the name of the rule that decides; what has none is denied. */

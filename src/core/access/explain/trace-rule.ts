@@ -1,9 +1,9 @@
-import { decide, type Evidence } from '../decision.ts'
-import type { RequestClass } from '../request-class.ts'
-import type { AccessRule, SignedInRule } from './access-rule.ts'
-import type { AllowedUsers } from './allowed-users.ts'
-import { combineRules } from './combine-rules.ts'
-import type { Condition, Requester, RequiredCondition } from './condition.ts'
+import { decide, type Evidence } from '../../decision.ts'
+import type { RequestClass } from '../../request-class.ts'
+import type { AccessRule, SignedInRule } from '../access-rule.ts'
+import { type AllowedUsers, filledLists } from '../allowed-users.ts'
+import { combineRules } from '../combine-rules.ts'
+import type { Condition, Requester, RequiredCondition } from '../condition.ts'
 import { type ConditionTrace, traceCondition } from './trace-condition.ts'
 
 /** Rule with its truth for one requester, and what decided. */
@@ -71,8 +71,6 @@ function traceDemands(rule: SignedInRule, requester: Requester) {
 
 /** Returns the short lists as the condition that they amount to. */
 function anyOf(allowed: AllowedUsers): Condition {
-  const kinds = (['groups', 'emails', 'emailDomains'] as const).filter(
-    (kind) => allowed[kind].size > 0,
-  )
-  return { kind: 'any', of: kinds.map((kind) => ({ kind, values: allowed[kind] })) }
+  const of = filledLists(allowed).map((kind) => ({ kind, values: allowed[kind] }))
+  return { kind: 'any', of }
 }

@@ -1,9 +1,9 @@
 import { beforeAll, describe, expect, test } from 'vitest'
-import { createLocalExplain } from '../../../src/commands/explain/local-explain.ts'
-import type { Explain } from '../../../src/core/access/explain.ts'
-import type { Explanation } from '../../../src/core/access/explanation.ts'
-import type { Question } from '../../../src/core/access/question.ts'
-import { useFolder } from '../../support/configuration.ts'
+import { createLocalExplain } from '../../../../src/commands/explain/local-explain.ts'
+import type { Explain } from '../../../../src/core/access/explain/explain.ts'
+import type { Explanation } from '../../../../src/core/access/explain/explanation.ts'
+import type { Question } from '../../../../src/core/access/explain/question.ts'
+import { useFolder } from '../../../support/configuration.ts'
 
 const RULES = `
 policies:
@@ -20,6 +20,9 @@ rules:
   - { name: API, paths: [/api/**], access: signed-in, preflight: pass, bearer: { issuers: [https://id.example.com], audiences: [api] } }
   - { name: robots, paths: [/robots/**], access: signed-in, oneTime: true, bearer: { issuers: [https://id.example.com], audiences: [api] } }
   - { paths: [/app/**], methods: [GET, POST], access: signed-in }
+  - { name: one, paths: [/one/*], access: signed-in, groups: [admins] }
+  - { name: ours, paths: [/ours/**], access: signed-in, allow: { claims: { iss: [https://id.example.com] } } }
+  - { name: undefined, paths: [/CASE/], access: signed-in }
 `
 const { write } = useFolder()
 let explain: Explain
@@ -28,6 +31,7 @@ beforeAll(async () => {
   const environment = {
     VESTIBULE_CONFIG: await write(RULES),
     PROTECTED_HOSTS: 'app.example.com,http://app.localhost:8080',
+    OIDC_ISSUER_URL: 'https://id.example.com',
   }
   explain = createLocalExplain(environment)
   withOtherClaims = createLocalExplain({
@@ -57,6 +61,8 @@ test.for<Row>([
   ['/nobody/', admin, 403, 403, /^rule nobody: the rule has access: deny$/],
   ['/elsewhere', admin, 403, 403, /^no rule matches$/],
   ['/app/', {}, 302, 401, /^nobody is signed in$/],
+  ['/one/a%2fb', {}, 403, 403, /^no rule matches$/],
+  ['/one/a%2fb', ada, 403, 403, /^no rule matches$/],
   ['/app/', { method: 'HEAD' }, 302, 401, /^nobody is signed in$/],
   ['/app/', { method: 'POST' }, 303, 401, /^nobody is signed in$/],
   ['/app/', { ...ada, method: 'DELETE' }, 403, 403, /^no rule matches$/],
@@ -74,13 +80,15 @@ test.for<Row>([
     { ...ada, claims: { dept: 'it' }, ip: '192.0.3.7' },
     403,
     403,
-    /^rule office: .*network/,
+    /^rule office: networks: the client's address is in none of them$/,
   ],
   ['/office/', { ...ada, claims: { dept: 'it' } }, 403, 403, /^rule office: .*network.*unknown/],
   ['/office/', { ...ada, claims: { dept: 'it' }, ip: '10.0.0.1' }, 403, 403, /network.*unknown/],
   ['/office/', { ...ada, ip: '192.0.2.7' }, 403, 403, /^rule office: .*dept: unknown/],
   ['/office/', { ...ada, claims: { dept: { a: 1 } }, ip: '192.0.2.7' }, 403, 403, /dept: unknown/],
   ['/office/', { ...ada, claims: { dept: ['hr'] }, ip: '192.0.2.7' }, 403, 403, /dept matched/],
+  ['/ours/', ada, 200, 200, /permit/],
+  ['/ours/', { claims: { iss: 'https://other.example' } }, 403, 403, /^rule ours: claim iss: none/],
   ['/api/', {}, 302, 401, /^nobody is signed in$/],
   ['/api/', ada, 200, 200, /permit/],
   ['/api/', { method: 'OPTIONS' }, 401, 200, /^nobody is signed in$/],
@@ -90,6 +98,9 @@ test.for<Row>([
   ['/assets/', { policy: 'staff', ...ada }, 403, 403, /middleware/],
   ['/nobody/', { policy: 'staff', ...admin }, 403, 403, /access: deny/],
   ['/assets/', { policy: 'stuff', ...admin }, 403, 403, /policy that does not exist/],
+  ['/assets/', { policy: 'staff&groups=x', ...admin }, 403, 403, /policy that does not exist/],
+  ['/assets/', { policy: '\ud800', ...admin }, 403, 403, /policy that does not exist/],
+  ['/app/\ud800', ada, 200, 200, /permit/],
   ['/%2e%2e/admin/', admin, 400, 400, /hidden dot segment/],
   ['/a%zz%c3%28%2f/', admin, 400, 400, /too many ways/],
   ['/oauth2/login', admin, 403, 403, /BASE_PATH/],
@@ -111,7 +122,8 @@ test.for<Row>([
 })
 
 test('a preflight has its own reason', () => {
-  const { reasons } = ask('/api/', { method: 'OPTIONS' })
+  const { reasons, rules } = ask('/api/', { method: 'OPTIONS' })
+  expect(rules[0]).not.toHaveProperty('permits')
   expect(reasons).toEqual({ page: 'nobody is signed in', script: 'a preflight may pass' })
 })
 
@@ -145,6 +157,15 @@ describe('the explanation', () => {
     expect(rule?.lists).toMatchObject({ text: 'any', truth: false, of: lists })
   })
 
+  test.for([
+    ['/api/', 'accepted', true],
+    ['/robots/', 'only', false],
+    ['/app/', undefined, true],
+  ] as const)('says that tokens at %s are %s', ([path, tokens, permits]) => {
+    const [rule] = ask(path, ada).rules
+    expect([rule?.tokens, rule?.permits]).toEqual([tokens, permits])
+  })
+
   test('tells no groups from unknown ones', () => {
     const truthOf = (groups?: readonly string[]) =>
       ask('/admin/', { ...ada, ...(groups && { groups }) }).rules[0]?.lists?.of?.[0]?.truth
@@ -161,6 +182,7 @@ describe('the explanation', () => {
     expect(reported({})).toEqual([['pilot', undefined]])
     expect(reported(admin, '/nobody/')).toEqual([['closing', false]])
     expect(reported({}, '/nobody/')).toEqual([['closing', undefined]])
+    expect(reported(admin, '/nobody%2fx')).toEqual([['closing', false]])
     expect(ask('/app/', admin).reports).toEqual([])
   })
 
@@ -174,12 +196,21 @@ describe('the explanation', () => {
     expect(several.readings).toContainEqual({ path: '/admin/..x', rule: 'admins only' })
     expect(several.readings).toContainEqual({ path: '/admin%2f..x' })
     expect(several.page).toBe(403)
+    expect(ask('/', admin).readings).toEqual([{ path: '/' }])
+  })
+
+  test('tells a path without a rule from one whose rule is called undefined', () => {
+    const { readings } = ask('/case', admin)
+    expect(readings.filter(({ path }) => path === '/case').map(({ rule }) => rule)).toEqual(
+      expect.arrayContaining([undefined, 'undefined']),
+    )
   })
 
   test('has the readings also where no rule is consulted, and the code of the fault', () => {
     const { fault, readings, rules } = ask('/app/%2e%2e/admin?x', admin)
     expect([fault, rules]).toEqual(['hidden_dots', []])
     expect(readings).toContainEqual({ path: '/app/../admin' })
+    expect(ask('https://other.example.com/x?y').readings).toEqual([{ path: '/x' }])
   })
 
   test('says what the middleware demands', () => {

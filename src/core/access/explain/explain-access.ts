@@ -1,14 +1,14 @@
-import { answerStatus } from '../answer-status.ts'
-import { decide, type Evidence, needsEvidence, type Verdict } from '../decision.ts'
-import type { ForwardedRequest } from '../forwarded-request.ts'
-import { classify } from '../request-class.ts'
-import type { Access } from './access-rule.ts'
+import { answerStatus } from '../../answer-status.ts'
+import { decide, type Evidence, type Verdict } from '../../decision.ts'
+import type { ForwardedRequest } from '../../forwarded-request.ts'
+import { classify } from '../../request-class.ts'
+import type { Access } from '../access-rule.ts'
+import type { Requester } from '../condition.ts'
+import type { Demand } from '../demand.ts'
+import type { Rules } from '../rule-set.ts'
 import { headersOf, type Sender } from './asked-headers.ts'
-import type { Requester } from './condition.ts'
-import type { Demand } from './demand.ts'
-import type { ExplainedReading, Explanation } from './explanation.ts'
+import type { ExplainedAccess, ExplainedReading } from './explanation.ts'
 import type { AskedUrl, Question } from './question.ts'
-import type { Rules } from './rule-set.ts'
 import { traceConditions, traceRule } from './trace-rule.ts'
 
 /** Question with what is derived from it once. */
@@ -28,39 +28,33 @@ export interface Consulted {
   readonly access: Access
 }
 
-/** Part of an explanation that the rules decide. */
-export type Explained = Omit<
-  Explanation,
-  'url' | 'method' | 'browser' | 'person' | 'ip' | 'client' | 'policy'
->
-
 /** Asks the parts of the check for the answers, and the rules found for what decided them. */
-export function explainAccess(consulted: Consulted, asked: AskedQuestion): Explained {
+export function explainAccess(consulted: Consulted, asked: AskedQuestion): ExplainedAccess {
   const { rules, request, demand } = consulted
   const matches = rules.findPerReading(request)
   const deciding = new Set(matches.flatMap(({ rule }) => rule ?? []))
   const reporting = new Set(matches.flatMap(({ reported }) => reported))
-  const of = { ...asked, requestClass: classOf('page', consulted, asked) }
+  const traced = { ...asked, requestClass: classOf('page', consulted, asked) }
   const [page, script] = [answer('page', consulted, asked), answer('script', consulted, asked)]
   return {
     readings: readingsOf(matches),
     ambiguous: request.readings.all.length > 1,
-    rules: [...deciding].map((rule) => traceRule(rule, of)),
+    rules: [...deciding].map((rule) => traceRule(rule, traced)),
     demand: traceConditions(demand?.conditions ?? [], asked.requester),
-    reports: [...reporting].map((rule) => traceRule(rule, of)),
+    reports: [...reporting].map((rule) => traceRule(rule, traced)),
     page: page.status,
     script: script.status,
     reasons: { page: page.reason, script: script.reason },
   }
 }
 
-/** Returns each path once for each rule; several comparisons may have the same. */
+/** Returns each path once for each rule; several comparisons may have the same, and the root is compared as '' too. */
 function readingsOf(matches: ReturnType<Rules['findPerReading']>): readonly ExplainedReading[] {
-  const distinct = new Map(matches.map((match) => [`${match.rule?.name}\n${match.path}`, match]))
-  return [...distinct.values()].map(({ path, rule }) => ({
-    path,
+  const readings = matches.map(({ path, rule }) => ({
+    path: path === '' ? '/' : path,
     ...(rule && { rule: rule.name }),
   }))
+  return [...new Map(readings.map((each) => [JSON.stringify(each), each])).values()]
 }
 
 function classOf(sender: Sender, { request }: Consulted, asked: AskedQuestion) {
@@ -68,10 +62,9 @@ function classOf(sender: Sender, { request }: Consulted, asked: AskedQuestion) {
 }
 
 function answer(sender: Sender, consulted: Consulted, asked: AskedQuestion) {
-  const { access } = consulted
+  const { evidence, requester } = asked
   const requestClass = classOf(sender, consulted, asked)
-  const evidence: Evidence = needsEvidence(access, requestClass) ? asked.evidence : { kind: 'none' }
-  const verdict = decide(access, requestClass, evidence, asked.requester.address)
+  const verdict = decide(consulted.access, requestClass, evidence, requester.address)
   const status = answerStatus(verdict, requestClass)
   return { status, reason: reasonOf(verdict, consulted, asked) }
 }
@@ -87,9 +80,8 @@ function reasonOf(verdict: Verdict, consulted: Consulted, { requester }: AskedQu
     case 'refuse-token':
       return 'a rule takes tokens only'
     case 'forbidden': {
-      const { rules, request, demand } = consulted
       const { identity, address } = requester
-      const { rule, reason } = rules.explainRefusal({ request, demand, address }, identity)
+      const { rule, reason } = consulted.rules.explainRefusal({ ...consulted, address }, identity)
       return rule === undefined ? reason : `rule ${rule}: ${reason}`
     }
   }

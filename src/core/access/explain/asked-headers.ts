@@ -1,4 +1,4 @@
-import { type SentHeaders, scanHeaders } from '../sent-headers.ts'
+import { type SentHeaders, scanHeaders } from '../../sent-headers.ts'
 import type { AskedUrl, Question } from './question.ts'
 
 /** Sender of a request: the navigation of a browser, or a script on a page. */
