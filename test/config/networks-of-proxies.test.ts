@@ -26,7 +26,7 @@ test.for([
   ),
   ...rows`10.0.0.0/7 192.0.2.0/24 192.0.2.8 fc00::/7 2001:db8::1 ::/0 0.0.0.0/0`(false),
 ])('that no client has an address in %s is noticed: %s', async ([network, expected]) => {
-  const file = `policies: { office: { any: [{ networks: ["${network}", 198.51.100.7] }] } }
+  const file = `policies: { office: { any: [{ networks: ["${network}", 198.51.100.7, "${network}"] }] } }
 rules: [{ access: signed-in, name: b, policy: office, allow: { networks: ["${network}"] } }]`
   const texts = loadConfig(await withFile(file, PRIVATE)).notices.map(describeNotice)
   const told = (place: string) =>

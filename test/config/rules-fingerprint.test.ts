@@ -38,6 +38,7 @@ rules: [{ access: signed-in, policy: a, paths: [/x] }, { access: deny }]`
     ],
     ['what becomes a report', FILE.replace('access: deny', 'access: deny, report: true')],
     ['PUBLIC_PATHS', FILE, { PUBLIC_PATHS: '/open' }],
+    ['ALLOWED_EMAIL_DOMAINS', FILE, { ALLOW_ANY_USER: '', ALLOWED_EMAIL_DOMAINS: 'a.example' }],
     ['ALLOWED_GROUPS', FILE, { ALLOW_ANY_USER: '', ALLOWED_GROUPS: 'a' }],
   ])('depends on %s', async ([, changed, changes]) => {
     expect(await fingerprintOf(changed, changes)).not.toBe(await fingerprintOf(FILE))

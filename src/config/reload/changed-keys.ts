@@ -1,14 +1,6 @@
+import { RELOADED } from '../rules/fingerprint.ts'
 import { SETTING_NAMES, type SettingName, type Settings } from '../settings/settings.ts'
 import type { GivenSettings } from '../sources/given.ts'
-
-/** Settings that say who may enter, which are read again with the rules. */
-export const RELOADED = [
-  'PUBLIC_PATHS',
-  'ALLOWED_EMAILS',
-  'ALLOWED_EMAIL_DOMAINS',
-  'ALLOWED_GROUPS',
-  'ALLOW_ANY_USER',
-] as const satisfies readonly SettingName[]
 
 /** Settings, and where each was given. */
 export interface ComparedSettings {
@@ -31,7 +23,7 @@ export function findChangedKeys(
   })
 }
 
-/** Returns the key under which the settings file gives a setting, or names its file. */
+/** Returns the key under which the settings file gives a setting, or names its file; what the environment names never changes. */
 function fileKeyIn({ given }: ComparedSettings, name: SettingName): string | undefined {
   const origin = given.get(name)?.origin
   if (origin?.kind === 'settings-file') return origin.key

@@ -3,10 +3,11 @@ import type { Environment } from '../config.ts'
 import { ConfigError } from '../config-error.ts'
 import { isConsequence, parseSettings } from '../parse-settings.ts'
 import { compileRules } from '../rules/access-rules.ts'
+import { RELOADED } from '../rules/fingerprint.ts'
 import { SETTING_NAMES } from '../settings/settings.ts'
 import { pathOf } from '../sources/given.ts'
 import { readSources, type Sources } from '../sources/read-sources.ts'
-import { type ComparedSettings, findChangedKeys, RELOADED } from './changed-keys.ts'
+import { type ComparedSettings, findChangedKeys } from './changed-keys.ts'
 
 /** State of the files that hold rules, policies and lists, as read while the service runs. */
 export interface ReloadedRules {

@@ -1,23 +1,24 @@
 import { isRecord } from '../../core/json.ts'
 import { sha256 } from '../../crypto/digest.ts'
-import type { Settings } from '../settings/settings.ts'
+import type { SettingName, Settings } from '../settings/settings.ts'
 import type { RulesFile } from './rules-file.ts'
+
+/** Settings that say who may enter, which are read again with the rules. */
+export const RELOADED = [
+  'PUBLIC_PATHS',
+  'ALLOWED_EMAILS',
+  'ALLOWED_EMAIL_DOMAINS',
+  'ALLOWED_GROUPS',
+  'ALLOW_ANY_USER',
+] as const satisfies readonly SettingName[]
 
 /**
  * Returns a digest of rules, policies and lists, by which replicas tell whether they have the same. The order of keys and
  * of policies, comments and the way of writing YAML do not count; the order of rules and of the entries of a list does.
  */
 export function fingerprintOf(file: RulesFile | undefined, settings: Settings): string {
-  const { PUBLIC_PATHS, ALLOW_ANY_USER, ALLOWED_EMAILS, ALLOWED_EMAIL_DOMAINS, ALLOWED_GROUPS } =
-    settings
-  return sha256(
-    JSON.stringify(
-      withSortedKeys([
-        file,
-        { PUBLIC_PATHS, ALLOW_ANY_USER, ALLOWED_EMAILS, ALLOWED_EMAIL_DOMAINS, ALLOWED_GROUPS },
-      ]),
-    ),
-  )
+  const lists = RELOADED.map((name) => settings[name])
+  return sha256(JSON.stringify(withSortedKeys([file, lists])))
 }
 
 function withSortedKeys(value: unknown): unknown {

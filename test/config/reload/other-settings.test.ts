@@ -122,6 +122,19 @@ describe('lists in files of their own', () => {
     expect(rules.events()).toEqual(['rules_reloaded', 'rules_not_reloaded'])
   })
 
+  test('are the only problem where without them nobody may enter', () => {
+    using folder = makeFolder('')
+    const list = `${folder.folder}/emails`
+    writeFileSync(list, 'ada@example.com')
+    folder.write(`allowedEmailsFile: ${list}\n`)
+    using rules = startKeptRules(folder.path, clock)
+    rmSync(list)
+    rules.pass(LONG_MS)
+    expect(rules.reasons()).toEqual([
+      expect.stringMatching(/^VESTIBULE_CONFIG: allowedEmailsFile: .* cannot be read \(ENOENT\)/),
+    ])
+  })
+
   test('are waited for where they are named for the first time', () => {
     using folder = makeFolder(RULES)
     using rules = startKeptRules(folder.path, clock)

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
+import { ConfigError } from '../../../src/config/config-error.ts'
 import { makeFolder, startKeptRules } from '../../support/kept-rules.ts'
 import { useMonotonicClock } from '../../support/monotonic-clock.ts'
 
@@ -118,6 +119,36 @@ describe('rules that cannot be used', () => {
     const refused = 'rules_not_reloaded'
     expect(rules.events()).toEqual([refused, refused, refused, 'rules_reloaded'])
     expect(rules.codes()).toEqual([])
+  })
+
+  test('are told again where their file cannot be read for another reason', () => {
+    using folder = makeFolder(OLD)
+    using rules = startKeptRules(folder.path, clock, ENVIRONMENT)
+    rules.pass(LONG_MS)
+    rmSync(folder.path)
+    rules.pass(LONG_MS)
+    symlinkSync(folder.path, folder.path)
+    rules.pass(LONG_MS)
+    const [gone, looped] = rules.reasons()
+    expect([gone, looped]).toEqual([
+      expect.stringContaining('(ENOENT)'),
+      expect.stringContaining('(ELOOP)'),
+    ])
+  })
+
+  test.for<[takesMs: number, count: number]>([
+    [0, 60],
+    [100, 12],
+    [1500, 1],
+  ])('whose reading takes %d ms are read %d times in 120 s', ([takesMs, count]) => {
+    using folder = makeFolder(OLD)
+    const readAgain = vi.fn(() => {
+      clock.elapse(takesMs)
+      throw new ConfigError([])
+    })
+    using rules = startKeptRules(folder.path, clock, ENVIRONMENT, () => ({ readAgain }))
+    rules.pass(120_000 - count * takesMs)
+    expect(readAgain).toHaveBeenCalledTimes(count)
   })
 
   test('by a fault of ours are told by its kind', () => {
