@@ -119,7 +119,7 @@ describe('changed rules', () => {
 })
 
 describe('rules that have not changed', () => {
-  test.for<[string, (folder: Folder) => void]>([
+  test.for<[string, (folder: Folder, pass: (ms: number) => void) => void]>([
     ['left alone', () => undefined],
     ['written again', ({ write }) => write(OLD)],
     ['behind another link', (folder) => swapLink(folder, OLD)],
