@@ -78,8 +78,16 @@ describe('rules', () => {
     ^rules\.0\.report: belongs to access: signed-in or deny, because optional refuses nobody$
     access: deny, report: yes
     ^VESTIBULE_CONFIG: rules\.0\.report
-    access: deny, name: 7a
-    ^VESTIBULE_CONFIG: rules\.0\.name: is not a name of 1 to 64 letters, digits, blanks
+    access: deny, name: "7"
+    ^VESTIBULE_CONFIG: rules\.0\.name: is not a name: write one line
+    access: deny, name: "a\nb"
+    ^VESTIBULE_CONFIG: rules\.0\.name: is not a name
+    access: deny, name: " a"
+    ^VESTIBULE_CONFIG: rules\.0\.name: is not a name
+    access: deny, name: "a\u202eb"
+    ^VESTIBULE_CONFIG: rules\.0\.name: is not a name
+    access: deny, name: ""
+    ^VESTIBULE_CONFIG: rules\.0\.name: is not a name
     access: deny, name: 7
     ^VESTIBULE_CONFIG: rules\.0\.name: is not a text
     access: deny, name: a }, { access: deny, name: b }, { access: deny, name: a
@@ -91,9 +99,15 @@ describe('rules', () => {
 
   test('have their names, else their positions, those of settings after those of the file', async () => {
     const yaml =
-      'rules: [{ access: deny }, { access: deny, name: "Build server 2.0" }, { access: deny }]'
+      'rules: [{ access: deny }, { access: deny, name: "Büro (2. Stock): build server" }, { access: deny }]'
     const { rules } = await rulesOf(yaml, { PUBLIC_PATHS: '/open' })
-    expect(rules.map(({ name }) => name)).toEqual(['1', 'Build server 2.0', '3', '4', '5'])
+    expect(rules.map(({ name }) => name)).toEqual([
+      '1',
+      'Büro (2. Stock): build server',
+      '3',
+      '4',
+      '5',
+    ])
   })
 
   test('with report let nobody in', async () => {

@@ -10,7 +10,8 @@ const bearer = z.strictObject({
   tokenType: z.enum(['at+jwt', 'jwt']).default('at+jwt'),
 })
 
-const RULE_NAME = /^[A-Za-z][A-Za-z0-9 ._-]{0,63}$/
+/** One line without invisible characters or blanks around it; a number would look like the position of another rule. */
+const RULE_NAME = /^(?!\d+$|\s)[^\p{C}\p{Zl}\p{Zp}]{1,64}(?<!\s)$/u
 const POLICY_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
 
 /** One rule as written in the file; `core/access/access-rule.ts` defines its meaning. */
@@ -19,7 +20,7 @@ const rule = z.strictObject({
     .string('is not a text: write it in quotes')
     .regex(
       RULE_NAME,
-      'is not a name of 1 to 64 letters, digits, blanks, dots, dashes and underscores, the first of them a letter',
+      'is not a name: write one line of 1 to 64 visible characters, and more than a number',
     )
     .optional(),
   hosts: textList.optional(),
