@@ -1,13 +1,15 @@
 const BEYOND_ASCII = /[^\x00-\x7f]/
 const UNFOLDED = /[^\x00-\x40\x5b-\x7f]/
 
-/** Foldings applied before paths are compared: exact (NFC), case-insensitive, and with compatibility forms (NFKC). */
+/** Foldings applied before paths are compared: with case or without, and with compatibility forms kept (NFC) or folded (NFKC). */
 export const FOLDINGS = {
   exact: (text: string): string => (BEYOND_ASCII.test(text) ? text.normalize('NFC') : text),
   caseless: (text: string): string => {
     if (!UNFOLDED.test(text)) return text
     return BEYOND_ASCII.test(text) ? foldCase(text.normalize('NFC')) : text.toLowerCase()
   },
+  exactCompatible: (text: string): string =>
+    BEYOND_ASCII.test(text) ? text.normalize('NFKC') : text,
   compatible: (text: string): string => {
     if (!UNFOLDED.test(text)) return text
     return BEYOND_ASCII.test(text)

@@ -4,7 +4,7 @@ import { FOLDINGS } from '../../src/core/path-folding.ts'
 import { type SegmentPattern, withoutFinalSlash } from '../../src/core/path-pattern.ts'
 import { matchesHost, parseHost } from '../../src/core/site.ts'
 
-const WAYS = (['exact', 'caseless', 'compatible'] as const).flatMap((folding) =>
+const WAYS = (['exact', 'caseless', 'exactCompatible', 'compatible'] as const).flatMap((folding) =>
   [true, false].map((countsFinalSlash) => ({ folding, countsFinalSlash })),
 )
 
@@ -22,7 +22,7 @@ export function findPlainly<Rule extends RuleConditions>(
 ): readonly PlainMatch<Rule>[] {
   const { all, asWritten } = request.readings
   return WAYS.flatMap(({ folding, countsFinalSlash }) =>
-    (folding === 'compatible' ? all : asWritten).map((reading) => {
+    (folding.endsWith('ompatible') ? all : asWritten).map((reading) => {
       const folded = FOLDINGS[folding](reading)
       const path = countsFinalSlash ? folded : withoutFinalSlash(folded)
       const matching = rules.filter(

@@ -44,13 +44,13 @@ interface RuleTable<Rule> {
   readonly index: RuleIndex<Rule>
 }
 
-const COMPARISONS: readonly Comparison[] = (['exact', 'caseless', 'compatible'] as const).flatMap(
-  (folding) => [true, false].map((countsFinalSlash) => ({ folding, countsFinalSlash })),
-)
+const COMPARISONS: readonly Comparison[] = (
+  ['exact', 'caseless', 'exactCompatible', 'compatible'] as const
+).flatMap((folding) => [true, false].map((countsFinalSlash) => ({ folding, countsFinalSlash })))
 
 /**
- * Matches each reading exactly, case-insensitively and with compatibility forms folded, each with its final slash and
- * without, because servers differ in all of these.
+ * Matches each reading with case and without, with compatibility forms kept and folded, with its final slash and without,
+ * because servers differ in each of these by itself.
  */
 export function createRuleFinder<Rule extends RuleConditions>(
   rules: readonly Rule[],
@@ -124,13 +124,21 @@ function createTables<Rule extends RuleConditions>(
   return [...tables.values()]
 }
 
+/** Foldings that make patterns comparable with the readings of servers that fold compatibility forms. */
+const FOLDS_COMPATIBLE: Readonly<Record<Folding, boolean>> = {
+  exact: false,
+  caseless: false,
+  exactCompatible: true,
+  compatible: true,
+}
+
 function pathsOf(
   { all, asWritten }: PathReadings,
   comparisons: readonly Comparison[],
 ): ReadonlySet<string> {
   const paths = new Set<string>()
   for (const { folding, countsFinalSlash } of comparisons) {
-    for (const reading of folding === 'compatible' ? all : asWritten) {
+    for (const reading of FOLDS_COMPATIBLE[folding] ? all : asWritten) {
       const folded = FOLDINGS[folding](reading)
       paths.add(countsFinalSlash ? folded : withoutFinalSlash(folded))
     }
