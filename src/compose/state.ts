@@ -1,6 +1,6 @@
 import type { Config } from '../config/config.ts'
 import type { EpochMs } from '../core/epoch-ms.ts'
-import type { Fingerprint } from '../replicas/fleet.ts'
+import type { Fingerprint } from '../replicas/differences.ts'
 import { openMemoryState } from '../store/memory/state.ts'
 import type { RedisObserver } from '../store/redis/observer.ts'
 import { openRedisState } from '../store/redis/open.ts'

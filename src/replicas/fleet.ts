@@ -2,26 +2,14 @@ import { LRUCache } from 'lru-cache'
 import { z } from 'zod'
 import type { EpochMs } from '../core/epoch-ms.ts'
 import { parseJson } from '../core/json.ts'
+import {
+  type Fingerprint,
+  type FleetFinding,
+  findDifferences,
+  isOfOtherRules,
+  type OtherReplica,
+} from './differences.ts'
 import { createLastingDifferences } from './lasting-differences.ts'
-
-/** Settings that replicas must have in common; of keys only fingerprints are published. */
-export interface Fingerprint {
-  /** Fingerprint of each key, the sealing key first; made with the key, and not from it alone. */
-  readonly keys: readonly string[]
-  /** Key prefix and database number. */
-  readonly place: string
-  readonly mode: string
-  readonly version: string
-  /** Digest of the rules in force; absent from replicas of older versions. */
-  readonly rules?: string
-}
-
-/** Difference between another replica and this one. */
-export interface FleetFinding {
-  readonly kind: 'clock' | 'keys' | 'mode' | 'rules' | 'version'
-  readonly replica: string
-  readonly message: string
-}
 
 /** Replicas that share the state, and their differences. */
 export interface Fleet {
@@ -74,19 +62,12 @@ type Announcement = z.output<typeof announcement>
 
 interface KnownReplica extends Announcement {
   readonly receivedAtMs: number
-  /** Milliseconds by which its clock is ahead of ours. */
   readonly aheadMs: number
-}
-
-/** Other replica, and whether its rules have differed for longer than those of replicas that are being updated. */
-interface ComparedReplica extends KnownReplica {
-  readonly hasOtherRules: boolean
 }
 
 const FORGOTTEN_AFTER_MS = 35_000
 const MAX_REPLICAS = 500
 const MAX_INSTALLATIONS = 100
-const CLOCK_TOLERANCE_MS = 5000
 
 /** Creates an empty fleet; a replica that says goodbye, or stays silent for 35 s, is forgotten. */
 export function createFleet(options: FleetOptions): Fleet {
@@ -111,7 +92,7 @@ export function createFleet(options: FleetOptions): Fleet {
   }
 
   /** Compares the rules at each change of either side, so that a difference of a moment is not taken for a lasting one. */
-  function compareRules(own: Fingerprint): ComparedReplica[] {
+  function compareRules(own: Fingerprint): OtherReplica[] {
     return others().map((other) => {
       otherRules.note(other.from, isOfOtherRules(own, other))
       return { ...other, hasOtherRules: otherRules.has(other.from) }
@@ -150,7 +131,7 @@ export function createFleet(options: FleetOptions): Fleet {
     },
     get findings() {
       const own = fingerprint()
-      return compareRules(own).flatMap((other) => compare(own, other))
+      return compareRules(own).flatMap((other) => findDifferences(own, other))
     },
     announcement() {
       const own = fingerprint()
@@ -166,58 +147,4 @@ export function createFleet(options: FleetOptions): Fleet {
       return false
     },
   }
-}
-
-function compare(own: Fingerprint, other: ComparedReplica): FleetFinding[] {
-  const name = `replica ${other.from}`
-  const seconds = (Math.abs(other.aheadMs) / 1000).toFixed(0)
-  const rows: readonly (readonly [FleetFinding['kind'], isSo: boolean, message: string])[] = [
-    ['keys', !isSameRing(own, other), describeRings(name, own, other)],
-    [
-      'mode',
-      own.mode !== other.mode,
-      `${name} runs in ${other.mode} mode, and this one in ${own.mode} mode`,
-    ],
-    [
-      'version',
-      own.version !== other.version,
-      `${name} is version ${other.version}, and this one ${own.version}`,
-    ],
-    [
-      'rules',
-      other.hasOtherRules,
-      `${name} has had other rules for more than 30 s: give both the same VESTIBULE_CONFIG and lists, and see rules_not_reloaded in the logs of both`,
-    ],
-    [
-      'clock',
-      Math.abs(other.aheadMs) > CLOCK_TOLERANCE_MS,
-      `the clock of ${name} is ${seconds} s ${other.aheadMs > 0 ? 'ahead of' : 'behind'} ours: synchronise both`,
-    ],
-  ]
-  return rows.flatMap(([kind, isSo, message]) =>
-    isSo ? [{ kind, replica: other.from, message }] : [],
-  )
-}
-
-/** Compares within one version only, because another may have another digest of the same rules. */
-function isOfOtherRules(own: Fingerprint, other: Fingerprint): boolean {
-  return own.version === other.version && other.rules !== undefined && own.rules !== other.rules
-}
-
-function isSameRing(own: Fingerprint, other: Fingerprint): boolean {
-  return (
-    own.keys.length === other.keys.length && own.keys.every((key, at) => key === other.keys[at])
-  )
-}
-
-function describeRings(name: string, own: Fingerprint, other: Fingerprint): string {
-  const [ours, theirs] = [own.keys[0], other.keys[0]]
-  const opensEachOther =
-    ours !== undefined &&
-    theirs !== undefined &&
-    own.keys.includes(theirs) &&
-    other.keys.includes(ours)
-  return opensEachOther
-    ? `${name} has other keys beside the one in common: a key rotation is under way, or was left half done`
-    : `${name} has another SESSION_ENCRYPTION_KEY: sessions made by one of them do not open at the other`
 }

@@ -1,4 +1,5 @@
-import type { Fleet, FleetFinding } from './fleet.ts'
+import type { FleetFinding } from './differences.ts'
+import type { Fleet } from './fleet.ts'
 
 /** Announces this replica to the others, and takes their announcements. */
 export interface Announcer {

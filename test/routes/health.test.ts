@@ -1,7 +1,7 @@
 import { Hono } from 'hono'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import type { BreakerState } from '../../src/redis/breaker.ts'
-import type { FleetFinding } from '../../src/replicas/fleet.ts'
+import type { FleetFinding } from '../../src/replicas/differences.ts'
 import { createHealth, type HealthState } from '../../src/routes/health.ts'
 import type { ObservedRedis } from '../../src/store/shared-state.ts'
 

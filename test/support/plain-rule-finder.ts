@@ -1,4 +1,4 @@
-import type { RuleConditions } from '../../src/core/access/rule-index.ts'
+import type { RuleConditions } from '../../src/core/access/rules-by-path.ts'
 import type { ForwardedRequest } from '../../src/core/forwarded-request.ts'
 import { FOLDINGS } from '../../src/core/path-folding.ts'
 import { type SegmentPattern, withoutFinalSlash } from '../../src/core/path-pattern.ts'

@@ -1,4 +1,4 @@
-import type { RuleConditions } from '../../core/access/rule-index.ts'
+import type { RuleConditions } from '../../core/access/rules-by-path.ts'
 import { isMethod } from '../../core/forwarded-request.ts'
 import { compilePathPattern, type PathPattern } from '../../core/path-pattern.ts'
 import { type HostPattern, parseHostPattern } from '../../core/site.ts'

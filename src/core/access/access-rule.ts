@@ -1,7 +1,7 @@
 import type { BearerAccess, BearerRequirement } from '../bearer.ts'
 import type { AllowedUsers } from './allowed-users.ts'
 import type { Requester, RequiredCondition } from './condition.ts'
-import type { RuleConditions } from './rule-index.ts'
+import type { RuleConditions } from './rules-by-path.ts'
 
 /** Compiled rule. */
 export type AccessRule = OpenRule | SignedInRule

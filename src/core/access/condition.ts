@@ -45,11 +45,11 @@ export interface Requester {
 export function evaluate(condition: Condition, requester: Requester): Truth {
   switch (condition.kind) {
     case 'all':
-      return every(condition.of, requester)
+      return combine(condition.of, false, requester)
     case 'any':
-      return some(condition.of, requester)
+      return combine(condition.of, true, requester)
     case 'none':
-      return not(some(condition.of, requester))
+      return not(combine(condition.of, true, requester))
     case 'groups':
       return inGroups(condition.values, requester.identity)
     case 'emails':
@@ -73,21 +73,12 @@ export function usesNetworks(condition: Condition): boolean {
   return 'of' in condition ? condition.of.some(usesNetworks) : condition.kind === 'networks'
 }
 
-function every(conditions: readonly Condition[], requester: Requester): Truth {
-  let truth: Truth = true
+/** Returns the decisive truth where one condition has it; else unknown where one is unknown, else the opposite. */
+function combine(conditions: readonly Condition[], decisive: boolean, requester: Requester): Truth {
+  let truth: Truth = !decisive
   for (const condition of conditions) {
     const each = evaluate(condition, requester)
-    if (each === false) return false
-    if (each === 'unknown') truth = 'unknown'
-  }
-  return truth
-}
-
-function some(conditions: readonly Condition[], requester: Requester): Truth {
-  let truth: Truth = false
-  for (const condition of conditions) {
-    const each = evaluate(condition, requester)
-    if (each === true) return true
+    if (each === decisive) return each
     if (each === 'unknown') truth = 'unknown'
   }
   return truth

@@ -4,11 +4,11 @@ import { withoutFinalSlash } from '../path-pattern.ts'
 import type { PathReadings } from '../path-readings.ts'
 import { createHostKeys } from './host-keys.ts'
 import {
-  createRuleIndex,
+  createRulesByPath,
   type RequestFields,
   type RuleConditions,
-  type RuleIndex,
-} from './rule-index.ts'
+  type RulesByPath,
+} from './rules-by-path.ts'
 
 /** Finds rules by what a request asks for, not by who asks. */
 export interface RuleFinder<Rule extends RuleConditions> {
@@ -41,7 +41,7 @@ interface Comparison {
 /** Rules in one folded form, and the comparisons that share this form. */
 interface RuleTable<Rule> {
   readonly comparisons: Comparison[]
-  readonly index: RuleIndex<Rule>
+  readonly rules: RulesByPath<Rule>
 }
 
 const COMPARISONS: readonly Comparison[] = (
@@ -68,17 +68,17 @@ export function createRuleFinder<Rule extends RuleConditions>(
 
   /** Finds the rules of a path that all comparisons leave as it is, as most are. */
   function findFolded(path: string, fields: RequestFields): readonly (Rule | undefined)[] {
-    const found = tables.map(({ index }) => index.find(path, fields))
+    const found = tables.map(({ rules }) => rules.find(path, fields))
     return found.length === 1 ? found : [...new Set(found)]
   }
 
   function findPerReading(request: ForwardedRequest): readonly ReadingMatch<Rule>[] {
     const fields = fieldsOf(request)
-    return tables.flatMap(({ index, comparisons }) =>
+    return tables.flatMap(({ rules, comparisons }) =>
       [...pathsOf(request.readings, comparisons)].map((path) => ({
         path,
-        reported: index.findReported(path, fields),
-        rule: index.find(path, fields),
+        reported: rules.findReported(path, fields),
+        rule: rules.find(path, fields),
       })),
     )
   }
@@ -91,9 +91,9 @@ export function createRuleFinder<Rule extends RuleConditions>(
         return findFolded(reading, fields)
       }
       const found = new Set<Rule | undefined>()
-      for (const { index, comparisons } of tables) {
+      for (const { rules, comparisons } of tables) {
         for (const path of pathsOf(request.readings, comparisons)) {
-          found.add(index.find(path, fields))
+          found.add(rules.find(path, fields))
         }
       }
       return [...found]
@@ -117,7 +117,7 @@ function createTables<Rule extends RuleConditions>(
     tables
       .getOrInsertComputed(JSON.stringify(patterns), () => ({
         comparisons: [],
-        index: createRuleIndex(rules, patterns),
+        rules: createRulesByPath(rules, patterns),
       }))
       .comparisons.push(comparison)
   }

@@ -3,7 +3,7 @@ import type { FailureReport } from '../../redis/describe-failure.ts'
 import type { Examination } from '../../redis/examine/examine.ts'
 import type { RedisFailure } from '../../redis/failure.ts'
 import type { SentinelObserver } from '../../redis/sentinel/sentinel-state.ts'
-import type { FleetFinding } from '../../replicas/fleet.ts'
+import type { FleetFinding } from '../../replicas/differences.ts'
 
 /** Callbacks about Redis and the other replicas, for log and metrics. */
 export interface RedisObserver extends SentinelObserver {

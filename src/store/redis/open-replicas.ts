@@ -9,7 +9,8 @@ import {
   type OpenBackplane,
   openBackplane,
 } from '../../replicas/backplane.ts'
-import { createFleet, type Fingerprint, type Fleet } from '../../replicas/fleet.ts'
+import { type Fingerprint } from '../../replicas/differences.ts'
+import { createFleet, type Fleet } from '../../replicas/fleet.ts'
 import { keepAnnouncing } from '../../replicas/keep-announcing.ts'
 import type { StateListeners } from '../shared-state.ts'
 import type { RedisObserver } from './observer.ts'

@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { createRuleFinder, type ReadingMatch } from '../../../src/core/access/rule-finder.ts'
-import type { RuleConditions } from '../../../src/core/access/rule-index.ts'
+import type { RuleConditions } from '../../../src/core/access/rules-by-path.ts'
 import {
   type ForwardedRequest,
   parseForwardedRequest,

@@ -24,7 +24,7 @@ export interface RequestFields {
 }
 
 /** Rules in one folded form of their patterns, so that a path costs the same beside few rules and many. */
-export interface RuleIndex<Rule> {
+export interface RulesByPath<Rule> {
   /** Returns the first rule that decides for a path; `undefined` where none matches. */
   find(path: string, request: RequestFields): Rule | undefined
   /** Returns the report rules that match before the rule that decides, in their order. */
@@ -40,11 +40,11 @@ interface Placed<Rule> {
 /** Rules with the same pattern by the key of their host, each list in the order of the rules. */
 type RulesByHost<Rule> = Map<string, Placed<Rule>[]>
 
-/** Creates the index; `patterns` has those of each rule, and none for a rule that matches every path. */
-export function createRuleIndex<Rule extends RuleConditions>(
+/** Creates the tree; `patterns` has those of each rule, and none for a rule that matches every path. */
+export function createRulesByPath<Rule extends RuleConditions>(
   rules: readonly Rule[],
   patterns: readonly (readonly SegmentPattern[] | undefined)[],
-): RuleIndex<Rule> {
+): RulesByPath<Rule> {
   const tree = createPatternTree<RulesByHost<Rule>>(() => new Map())
   rules.forEach((rule, position) => {
     const keys = rule.hosts?.flatMap(hostKeysOf) ?? [EVERY_HOST]
