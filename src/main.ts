@@ -28,6 +28,14 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     const { explain } = await import('./commands/explain/explain.ts')
     return explain(environment, ...args)
   },
+  async doctor(environment, ...args) {
+    const { doctor } = await import('./commands/doctor.ts')
+    return doctor(environment, ...args)
+  },
+  async migrate(_environment, ...args) {
+    const { migrate } = await import('./commands/migrate.ts')
+    return migrate(...args)
+  },
   async sessions(environment, ...args) {
     const { sessions } = await import('./commands/sessions.ts')
     return sessions(environment, ...args)
@@ -51,6 +59,8 @@ const HELP = `usage: vestibule COMMAND
   healthcheck   ends with 0 when the service on this machine is ready
   render        prints the configuration for Traefik
   explain       says what the rules permit whom, and why
+  doctor        examines the installation from outside and says how to mend it
+  migrate       carries the configuration of another forward-auth service over
   sessions      lists and ends sessions of a running service
   broadcast     sends an event to the open pages of a running service
   certificates  makes and renews the certificates of the internal listener

@@ -1,0 +1,33 @@
+import type { ConditionSource } from '../config/rules/condition-source.ts'
+import type { RuleSource } from '../config/rules/rules-file.ts'
+import type { SettingName } from '../config/settings/settings.ts'
+
+/** Installation of Vestibule that takes the place of another forward-auth service: one client at one provider. */
+export interface Installation {
+  /** Folder within the output; `''` where there is one installation alone. */
+  readonly name: string
+  readonly settings: ReadonlyMap<SettingName, SettingValue>
+  /** Values that go into files of their own and are never printed; `undefined` for one that the source keeps elsewhere. */
+  readonly secrets: ReadonlyMap<SettingName, string | undefined>
+  /** Each policy has a middleware of its own, `protected-NAME`. */
+  readonly policies: Readonly<Record<string, ConditionSource>>
+  readonly rules: readonly RuleSource[]
+  readonly notes: readonly Note[]
+}
+
+export type SettingValue = string | number | boolean | readonly string[]
+
+/** Statement about an option of the service that is left; every option that was given has at least one. */
+export interface Note {
+  readonly kind: NoteKind
+  /** Option as its documentation spells it: `--cookie-domain`, `WHITELIST`, `sessionMaxAge`. Never its value where that is a secret. */
+  readonly option: string
+  readonly text: string
+}
+
+/**
+ * `carried`: has the same effect here. `stricter`: refuses something that the other service permits. `differs`: has another
+ * effect, which is not stricter. `dropped`: has no counterpart. `provider`: to be done at the provider. `todo`: to be done by the
+ * operator before the installation can work.
+ */
+export type NoteKind = 'carried' | 'stricter' | 'differs' | 'dropped' | 'provider' | 'todo'

@@ -1,0 +1,37 @@
+import { join } from 'node:path'
+import { stringify } from 'yaml'
+import { fileKeyOf } from '../config/sources/file-keys.ts'
+import type { Installation, SettingValue } from './installation.ts'
+
+/** Folder of the secrets, beside the settings file. */
+export const SECRETS = 'secrets'
+
+/** Returns the name of the file of a secret: `session-encryption-key` for `SESSION_ENCRYPTION_KEY`. */
+export function secretFileOf(name: string): string {
+  return name.toLowerCase().replaceAll('_', '-')
+}
+
+/** Returns the settings file of an installation in a folder, whose secrets it names by their absolute paths. */
+export function settingsYaml(installation: Installation, folder: string): string {
+  const { settings, secrets, policies, rules } = installation
+  const content: Content = {}
+  for (const [name, value] of settings) put(content, fileKeyOf(name), value)
+  for (const name of secrets.keys())
+    put(content, fileKeyOf(`${name}_FILE`), join(folder, SECRETS, secretFileOf(name)))
+  return stringify(
+    {
+      ...content,
+      ...(Object.keys(policies).length > 0 && { policies }),
+      ...(rules.length > 0 && { rules }),
+    },
+    { lineWidth: 0 },
+  )
+}
+
+type Content = Record<string, SettingValue | Record<string, SettingValue>>
+
+function put(content: Content, key: string, value: SettingValue): void {
+  const [section = '', member] = key.split('.')
+  if (member === undefined) content[section] = value
+  else content[section] = { ...(content[section] as Record<string, SettingValue>), [member]: value }
+}
