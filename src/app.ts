@@ -10,6 +10,7 @@ import { AuthError, invalidRequest, STATUS } from './errors.ts'
 import { answer, plain } from './http/answers.ts'
 import type { RequireCertificate } from './http/client-certificates.ts'
 import type { Refuse } from './http/error-answer.ts'
+import { HEALTH_PATH } from './http/health-path.ts'
 import { type NodeContext, type NodeEnv, requestIdOf } from './http/request.ts'
 import type { Admin } from './routes/admin/admin.ts'
 
@@ -71,7 +72,7 @@ export function createPublicApp(
   page.get('/client.js', routes.clientScript)
   page.get('/sessions', routes.ownSessions)
   page.post('/sessions', limitBody, effectful(routes.endOwnSessions))
-  app.get('/healthz', () => plain(200, 'ok\n'))
+  app.get(HEALTH_PATH, () => plain(200, 'ok\n'))
   app.route(basePath, page)
   return withErrors(app, refuse, (raw) => raw.method ?? 'GET')
 }

@@ -4,6 +4,7 @@ import type { AddressInfo, Server } from 'node:net'
 import { getRequestListener, RequestError } from '@hono/node-server'
 import type { Hono } from 'hono'
 import type { OnUnwritten } from '../http/answer-type.ts'
+import { admitAnyHost } from '../http/health-path.ts'
 import { type NodeEnv, requestIdOf } from '../http/request.ts'
 import { answerStatus, createPlainServer, type RequestHandler } from './limited-server.ts'
 import { LIMITS } from './limits.ts'
@@ -54,6 +55,7 @@ export async function listen(
   const listener: RequestHandler = (incoming, outgoing, onAnswered) => {
     if (isDraining) limited.sendAway(outgoing)
     limitBody(incoming, outgoing)
+    admitAnyHost(incoming)
     answer(incoming, outgoing).then(onAnswered, (cause: unknown) => {
       onAnswered?.()
       onUnwritten(cause, requestIdOf(incoming))
