@@ -4,7 +4,7 @@ locals {
   # Answers 200 to every Host, and so to the balancer, which asks by the address of the instance.
   health_path = "/healthz"
 
-  settings = merge(var.settings, {
+  own_settings = {
     PROTECTED_HOSTS  = join(",", var.protected_hosts)
     OIDC_ISSUER_URL  = var.oidc_issuer_url
     OIDC_CLIENT_ID   = var.oidc_client_id
@@ -12,7 +12,7 @@ locals {
     REDIS_CACHE_MODE = "hybrid"
     REDIS_CLUSTER    = tostring(var.redis_cluster)
     REDIS_ADDRESS    = "${local.redis_endpoint}:${local.redis_port},ssl=True,abortConnect=False"
-  })
+  }
 
   options = {
     "aws:ec2:vpc" = {
@@ -96,7 +96,7 @@ locals {
     "aws:elasticbeanstalk:managedactions:platformupdate" = {
       UpdateLevel = "minor"
     }
-    "aws:elasticbeanstalk:application:environment"        = local.settings
+    "aws:elasticbeanstalk:application:environment"        = merge(var.settings, local.own_settings)
     "aws:elasticbeanstalk:application:environmentsecrets" = local.secrets
   }
 

@@ -1,3 +1,8 @@
+locals {
+  # PUBLIC_URL names the one address of the sign-in pages; without it each host has its own.
+  sign_in_origins = contains(keys(var.settings), "PUBLIC_URL") ? [trimsuffix(var.settings["PUBLIC_URL"], "/")] : [for host in var.protected_hosts : "https://${host}"]
+}
+
 output "balancer_name" {
   description = "Name for the CNAME records of the protected hosts."
   value       = aws_elastic_beanstalk_environment.vestibule.endpoint_url
@@ -10,7 +15,7 @@ output "app_urls" {
 
 output "redirect_uris" {
   description = "Redirect URIs to register at the provider."
-  value       = [for host in var.protected_hosts : "https://${host}${lookup(var.settings, "BASE_PATH", "/oauth2")}/callback"]
+  value       = [for origin in local.sign_in_origins : "${origin}${lookup(var.settings, "BASE_PATH", "/oauth2")}/callback"]
 }
 
 output "environment_name" {

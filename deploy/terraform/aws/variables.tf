@@ -132,7 +132,7 @@ variable "settings" {
   }
 
   validation {
-    condition     = length(setintersection(keys(var.settings), ["ADMIN_TOKEN", "BROADCAST_TOKEN", "OIDC_CLIENT_PRIVATE_KEY", "OIDC_CLIENT_SECRET", "REDIS_ADDRESS", "REDIS_PASSWORD", "REDIS_SENTINEL_PASSWORD", "REDIS_URL", "SESSION_ENCRYPTION_KEY"])) == 0
+    condition     = length(setintersection(keys(var.settings), ["ADMIN_TOKEN", "BROADCAST_TOKEN", "HTTPS_PROXY", "HTTP_PROXY", "OIDC_CLIENT_PRIVATE_KEY", "OIDC_CLIENT_SECRET", "REDIS_ADDRESS", "REDIS_PASSWORD", "REDIS_SENTINEL_PASSWORD", "REDIS_URL", "SESSION_ENCRYPTION_KEY"])) == 0
     error_message = "Secrets must not be here, where the state shows them: add them to the local value secrets with the ARN of a secret."
   }
 }
