@@ -57,7 +57,7 @@ const sample = (expression: string): string => {
 }
 const filled = (value: string) => value.replace(/\$\{([^{}]*)\}/g, (_, it: string) => sample(it))
 
-/** What a template is given, by name, from the text of its `templatefile` call. */
+/** Returns the values of a template by name, from the text of its `templatefile` call. */
 const given = (call: string) =>
   Object.fromEntries(
     [...call.matchAll(/^\s*(\w+)\s+= (.*)$/gm)].map(([, name = '', value = '']) => [name, value]),
