@@ -25,7 +25,8 @@ interface Module {
 
 const FOLDER = 'deploy/terraform/aws'
 // Required, because the types of this package would bring those of browsers into the whole project.
-const { convertFiles } = createRequire(import.meta.url)('@cdktn/hcl2json') as {
+const require = createRequire(import.meta.url)
+const { convertFiles } = require('@cdktn/hcl2json') as {
   convertFiles: (folder: string) => Promise<Module>
 }
 const files = await convertFiles(FOLDER)
