@@ -24,7 +24,9 @@ function settingsFile(): string {
   const entries = SETTING_NAMES.flatMap((name) =>
     namesOf(name).map((each) => [each, { key: fileKeyOf(each), ...factsOf(name, each) }] as const),
   )
-  const { PORT, INTERNAL_PORT, BASE_PATH, COOKIE_NAME, DRAIN_SECONDS } = settings.partial().parse({})
+  const { PORT, INTERNAL_PORT, BASE_PATH, COOKIE_NAME, DRAIN_SECONDS } = settings
+    .partial()
+    .parse({})
   const defaults = { PORT, INTERNAL_PORT, BASE_PATH, COOKIE_NAME }
   const text = stringify({
     defaults: { ...defaults, DRAIN_SECONDS: DRAIN_SECONDS?.seconds },
@@ -49,7 +51,10 @@ function traefikFile(): string {
     PASS_AUTHORIZATION: 'true',
   })
   const { headers } = stripOptions(config)
-  const { address, ...forwardAuth } = checkOptions(config, 'host', { server: {}, both: {} }).forwardAuth
+  const { address, ...forwardAuth } = checkOptions(config, 'host', {
+    server: {},
+    both: {},
+  }).forwardAuth
   const { check, chain } = middlewaresOf()
   const text = stringify({
     names: { strip: STRIP, check, chain },

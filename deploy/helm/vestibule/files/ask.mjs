@@ -55,8 +55,16 @@ async function check(name, askIt, isRight) {
 /** A pod that is none of TRUSTED_PROXIES is refused, which is right too. */
 const isUntrusted = (answer) => answer.status === 403 && reasonOf(answer) === 'untrusted_peer'
 
-await check('/readyz', () => ask(`${INTERNAL_ORIGIN}/readyz`), ({ status }) => status === 200)
-await check('/healthz', () => ask(`${PUBLIC_ORIGIN}/healthz`), ({ status }) => status === 200)
+await check(
+  '/readyz',
+  () => ask(`${INTERNAL_ORIGIN}/readyz`),
+  ({ status }) => status === 200,
+)
+await check(
+  '/healthz',
+  () => ask(`${PUBLIC_ORIGIN}/healthz`),
+  ({ status }) => status === 200,
+)
 await check(
   '/auth for a stranger',
   () => asTraefik(PROTECTED_ORIGIN),
