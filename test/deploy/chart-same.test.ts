@@ -12,7 +12,6 @@ const PROVIDER = { cidrs: ['203.0.113.0/24'] }
 const OVERLAY = {
   replicaCount: 3,
   image: { repository: 'registry.example.com/vestibule' },
-  commonLabels: { 'app.kubernetes.io/part-of': 'vestibule' },
 }
 const PRODUCTION = {
   ...OVERLAY,
@@ -67,8 +66,8 @@ function nameOf({ kind, metadata }: Manifest): string {
 }
 
 /**
- * Returns what kubectl makes of a kustomization in a namespace, with components that it has as comments, and with the
- * hash of generated names removed. The namespace itself and the app of the demo are no part of Vestibule.
+ * Returns what kubectl makes of a kustomization in a namespace, without labels of its own, with components that it has as
+ * comments, and with the hash of generated names removed. The namespace and the app of the demo are no part of Vestibule.
  */
 function renderedAs(path: string, namespace = 'vestibule', ...components: readonly string[]) {
   using copy = mkdtempDisposableSync(join(tmpdir(), 'vestibule-k8s-'))
@@ -77,7 +76,7 @@ function renderedAs(path: string, namespace = 'vestibule', ...components: readon
   const switched = components.reduce(
     (text, name) =>
       text.replace(`  # - ../../components/${name}\n`, `  - ../../components/${name}\n`),
-    readFileSync(file, 'utf8').replace(/^namespace: .*\n/m, ''),
+    readFileSync(file, 'utf8').replace(/^namespace: .*\n|^labels:\n(?: .*\n)+/gm, ''),
   )
   writeFileSync(file, `${switched}\nnamespace: ${namespace}\n`)
   const objects = rendered(path, copy.path) ?? []

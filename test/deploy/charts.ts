@@ -3,6 +3,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto'
 import { mkdtempDisposableSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { rootCertificates } from 'node:tls'
 import { parseAllDocuments } from 'yaml'
 import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
@@ -22,8 +23,12 @@ export const runHelm = (args: readonly string[], values: object = {}) => {
 
 /** Returns the arguments that render the chart with values from standard input, as the release `vestibule`. */
 export const templateOf = (namespace = 'vestibule', ...args: readonly string[]) => [
-  ...['template', 'vestibule', CHART, '--namespace', namespace],
-  ...[...args, '--values', '-'],
+  'template',
+  'vestibule',
+  CHART,
+  `--namespace=${namespace}`,
+  ...args,
+  '--values=-',
 ]
 
 /** Returns the objects of the chart without those of `helm test`. Throws what helm refuses. */
@@ -64,7 +69,8 @@ export const loadEnvironment = (
 const contentOf = (name: string): string => {
   if (name === 'session-key') return randomBytes(32).toString('base64')
   if (name === 'redis-url') return 'rediss://user:password@redis.example.com:6379'
+  if (name.endsWith('.pem')) return rootCertificates[0] ?? ''
   if (name !== 'client-private-key') return `${name}-${randomBytes(16).toString('hex')}`
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
-  return privateKey.export({ type: 'pkcs8', format: 'pem' }).toString()
+  return privateKey.export({ type: 'pkcs8', format: 'pem' })
 }
