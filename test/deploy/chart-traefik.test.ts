@@ -83,7 +83,10 @@ test.for<[string, Values, string?]>([
     const { settings, policies = [], tls, clusterDomain = 'cluster.local', ...others } = values
     const objects = chartWith(
       {
-        ...{ ...IN_MEMORY, ...others, clusterDomain, middlewares: { policies } },
+        ...IN_MEMORY,
+        ...others,
+        clusterDomain,
+        middlewares: { policies },
         settings: { ...LEAST, ...settings },
         ...(tls && { tls: { enabled: true, ...tls } }),
       },

@@ -43,10 +43,12 @@
 {{- end -}}
 {{- $given := dict -}}
 {{- range $name, $about := (.Files.Get "files/settings.yaml" | fromYaml).settings -}}
-  {{- if hasKey $.Values.settings $name -}}
-    {{- $_ := set $given $name (get $.Values.settings $name) -}}
-  {{- else if hasKey $file (lower $about.key) -}}
-    {{- $_ := set $given $name (get $file (lower $about.key)) -}}
+  {{- range $source := list (dict "key" $name "values" $.Values.settings) (dict "key" (lower $about.key) "values" $file) -}}
+    {{- /* null in the values is a setting that is not given. */ -}}
+    {{- if and (not (hasKey $given $name)) (hasKey $source.values $source.key) -}}
+      {{- $value := get $source.values $source.key -}}
+      {{- if not (kindIs "invalid" $value) }}{{ $_ := set $given $name $value }}{{ end -}}
+    {{- end -}}
   {{- end -}}
 {{- end -}}
 {{- toRawJson $given -}}
@@ -105,7 +107,9 @@
 {{- $environment := include "vestibule.made" . | fromJson -}}
 {{- if and (ne .Values.redis.kind "memory") (not (hasKey $given "REDIS_CACHE_MODE")) }}{{ $_ := set $environment "REDIS_CACHE_MODE" "hybrid" }}{{ end -}}
 {{- if not (hasKey $given "DRAIN_SECONDS") }}{{ $_ := set $environment "DRAIN_SECONDS" "10" }}{{ end -}}
-{{- range $name, $value := .Values.settings }}{{ $_ := set $environment $name (include "vestibule.text" $value) }}{{ end -}}
+{{- range $name, $value := .Values.settings -}}
+  {{- if not (kindIs "invalid" $value) }}{{ $_ := set $environment $name (include "vestibule.text" $value) }}{{ end -}}
+{{- end -}}
 {{- toRawJson $environment -}}
 {{- end -}}
 
