@@ -73,6 +73,8 @@ test.for<[string, Values, string?]>([
     { settings: { PROTECTED_HOSTS: null }, config: CONFIG, policies: ['admins', 'staff-1'] },
   ],
   ['settings over the file', { settings: { COOKIE_NAME: 'a' }, config: { cookie: { name: 'b' } } }],
+  ['no headers over the file', { ...headers([]), config: { identityHeaders: ['A-b=sub'] } }],
+  ['blanks, which are nothing', { ...headers(' '), config: { identityHeaders: ['A-b=sub'] } }],
   ['another name and place', { fullnameOverride: 'gate', clusterDomain: 'corp.local' }, 'edge'],
   ['TLS', { tls: { certManager: { enabled: true } } }],
   ['client certificates and policies', { tls: MUTUAL, config: { policies }, policies: ['admins'] }],

@@ -1,14 +1,14 @@
 import { spawnSync } from 'node:child_process'
 import { generateKeyPairSync, randomBytes } from 'node:crypto'
-import { mkdtempDisposableSync, writeFileSync } from 'node:fs'
+import { mkdtempDisposableSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { rootCertificates } from 'node:tls'
-import { parseAllDocuments } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { findProgram } from '../../stand-ins/process.ts'
-import type { Manifest } from './manifests.ts'
+import { type Manifest, ofKind, type Workload } from './manifests.ts'
 
 export const CHART = 'deploy/helm/vestibule'
 export const NO_HELM = 'helm is not on PATH: the chart is not rendered'
@@ -74,3 +74,47 @@ const contentOf = (name: string): string => {
   const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   return privateKey.export({ type: 'pkcs8', format: 'pem' })
 }
+
+const FOLDER = 'test/deploy/chart-values'
+export const DEFAULT = 'nothing given'
+export const FILES = readdirSync(FOLDER).map((name) => basename(name, '.yaml'))
+
+/** Returns the option that names a file with values; none for the default ones. */
+export const valuesFile = (name: string): readonly string[] =>
+  name === DEFAULT ? [] : [`--values=${FOLDER}/${name}.yaml`]
+
+interface Values {
+  readonly settings?: Readonly<Record<string, unknown>>
+  readonly config?: object
+  readonly redis?: { readonly kind: string }
+}
+
+export const valuesIn = (name: string): Values =>
+  parse(readFileSync(`${FOLDER}/${name}.yaml`, 'utf8')) as Values
+
+/** Renders the chart with a file in the namespace `gate`. */
+export const renderFile = (name: string): string => {
+  const { stdout, stderr } = runHelm(templateOf('gate', ...valuesFile(name)))
+  if (stderr !== '') throw new Error(stderr)
+  return stdout
+}
+
+const made = new Map<string, readonly Manifest[]>()
+
+/** Returns the objects that a file makes, those of `helm test` among them. */
+export const objectsOf = (name: string): readonly Manifest[] =>
+  made.getOrInsertComputed(name, () => objectsIn(renderFile(name)))
+
+export const deploymentIn = (objects: readonly Manifest[]): Manifest<Workload> => {
+  const [deployment] = ofKind<Workload>(objects, 'Deployment')
+  if (!deployment) throw new Error('there is no Deployment')
+  return deployment
+}
+
+type Pod = Workload['template']['spec']
+
+/** Returns the pods that objects are or make. */
+export const podsIn = (objects: readonly Manifest[]): readonly Pod[] => [
+  ...ofKind<Workload>(objects, 'Deployment', 'StatefulSet').map(({ spec }) => spec.template.spec),
+  ...ofKind<Pod>(objects, 'Pod').map(({ spec }) => spec),
+]

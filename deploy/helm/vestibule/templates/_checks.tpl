@@ -19,11 +19,15 @@
     {{- $faults = append $faults (printf "%s may hold a secret, which Helm would store in clear: put it into the Secret %s and remove it from the values (docs/helm.md)" $name $.Values.secret.name) -}}
   {{- end -}}
 {{- end -}}
+{{- $environment := include "vestibule.made" . | fromJson -}}
+{{- $followed := list "IDENTITY_HEADERS" "IDENTITY_HEADERS_FILE" "PASS_AUTHORIZATION" "COOKIE_NAME" "BASE_PATH" "PORT" "INTERNAL_PORT" "DRAIN_SECONDS" "REDIS_CACHE_MODE" -}}
 {{- range .Values.extraEnv -}}
   {{- if has .name (list "NODE_OPTIONS" "MALLOC_ARENA_MAX") -}}
     {{- $faults = append $faults (printf "extraEnv has %s, which the chart sets: use the value memory" .name) -}}
-  {{- else if hasKey $made (toString .name) -}}
-    {{- $faults = append $faults (printf "extraEnv has %s, which is made by the chart: use the value %s" .name (get $made .name)) -}}
+  {{- else if or (hasKey $made .name) (hasKey $environment (printf "%s_FILE" .name)) -}}
+    {{- $faults = append $faults (printf "extraEnv has %s, which is made by the chart: use the value %s" .name (get $made .name | default (get $made (printf "%s_FILE" .name)))) -}}
+  {{- else if has .name $followed -}}
+    {{- $faults = append $faults (printf "extraEnv has %s, which routes, ports and middlewares follow: use settings.%s" .name .name) -}}
   {{- else if and .value (get (get $known (toString .name) | default dict) "secret") (not (hasSuffix "_PROXY" .name)) -}}
     {{- $faults = append $faults (printf "extraEnv has %s as a value, which Helm would store in clear: use valueFrom.secretKeyRef" .name) -}}
   {{- end -}}
@@ -124,11 +128,16 @@
 {{- if and .Values.middlewares.policies (not .Values.middlewares.enabled) -}}
   {{- $faults = append $faults "middlewares.policies is given, but middlewares.enabled is false: set it to true" -}}
 {{- end -}}
-{{- if and .Values.middlewares.enabled (or (hasKey $given "IDENTITY_HEADERS_FILE") .Values.existingConfigMap) (not (hasKey .Values.settings "IDENTITY_HEADERS")) -}}
-  {{- $faults = append $faults "identity headers may be in a file that the chart does not see, so that clients could forge those that the middlewares lack: set settings.IDENTITY_HEADERS ([] for none), or middlewares.enabled to false" -}}
+{{- if and .Values.middlewares.enabled (hasKey $given "IDENTITY_HEADERS_FILE") -}}
+  {{- $faults = append $faults "IDENTITY_HEADERS_FILE is a file that the chart does not see, so that clients could forge headers that the middlewares lack: set settings.IDENTITY_HEADERS instead, or middlewares.enabled to false" -}}
 {{- end -}}
-{{- if and .Values.middlewares.enabled .Values.existingConfigMap (not (hasKey .Values.settings "PASS_AUTHORIZATION")) -}}
-  {{- $faults = append $faults "PASS_AUTHORIZATION may be in existingConfigMap, which the chart does not see: set settings.PASS_AUTHORIZATION (false where apps get none), or middlewares.enabled to false" -}}
+{{- if and .Values.middlewares.enabled (or .Values.existingConfigMap .Values.extraEnvFrom) -}}
+  {{- range $name := list "IDENTITY_HEADERS" "PASS_AUTHORIZATION" -}}
+    {{- $value := get $.Values.settings $name -}}
+    {{- if and (not (kindIs "slice" $value)) (or (not (hasKey $.Values.settings $name)) (kindIs "invalid" $value) (not (trim (toString $value)))) -}}
+      {{- $faults = append $faults (printf "%s may be in existingConfigMap or extraEnvFrom, which the chart does not see, so that clients could forge headers that the middlewares lack: set settings.%s (%s for none), or middlewares.enabled to false" $name $name (ternary "[]" "false" (eq $name "IDENTITY_HEADERS"))) -}}
+    {{- end -}}
+  {{- end -}}
 {{- end -}}
 {{- if and (include "vestibule.isConfigured" .) (ne .Values.signIn.kind "none") (not $facts.hosts) (or .Values.existingConfigMap (hasKey $given "PROTECTED_HOSTS_FILE") .Values.extraEnvFrom) -}}
   {{- $faults = append $faults "the hosts are in a file that the chart does not see: name them in signIn.hosts, or set signIn.kind to none" -}}

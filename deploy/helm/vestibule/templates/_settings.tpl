@@ -8,7 +8,7 @@
     {{- $entries = append $entries $entry -}}
     {{- if regexMatch "[,\"\n]" $entry }}{{ $cut = true }}{{ end -}}
   {{- end -}}
-  {{- if $cut }}{{ toRawJson $entries }}{{ else }}{{ join "," $entries }}{{ end -}}
+  {{- if or $cut (not $entries) }}{{ toRawJson $entries }}{{ else }}{{ join "," $entries }}{{ end -}}
 {{- else if and (kindIs "float64" .) (eq (floor .) .) -}}
   {{- printf "%.0f" . -}}
 {{- else -}}
@@ -44,10 +44,10 @@
 {{- $given := dict -}}
 {{- range $name, $about := (.Files.Get "files/settings.yaml" | fromYaml).settings -}}
   {{- range $source := list (dict "key" $name "values" $.Values.settings) (dict "key" (lower $about.key) "values" $file) -}}
-    {{- /* null in the values is a setting that is not given. */ -}}
+    {{- /* null and blanks are settings that are not given. */ -}}
     {{- if and (not (hasKey $given $name)) (hasKey $source.values $source.key) -}}
       {{- $value := get $source.values $source.key -}}
-      {{- if not (kindIs "invalid" $value) }}{{ $_ := set $given $name $value }}{{ end -}}
+      {{- if and (not (kindIs "invalid" $value)) (or (kindIs "slice" $value) (trim (toString $value))) }}{{ $_ := set $given $name $value }}{{ end -}}
     {{- end -}}
   {{- end -}}
 {{- end -}}
