@@ -6,27 +6,19 @@ const SECRET = 'never-print-this'
 
 /** Values beside the smallest installation, as --set-json takes them, with the words of the refusal. */
 test.for([
-  // By the schema.
   ['replicas=3', "additional properties 'replicas' not allowed"],
   ['redis.hosts=["a"]', "at '/redis': additional properties 'hosts' not allowed"],
   ['replicaCount="two"', "at '/replicaCount': got string, want integer"],
   ['replicaCount=0', "at '/replicaCount': minimum: got 0, want 1"],
   ['memory="300Mi"', "at '/memory': value must be one of '256Mi', '512Mi', '640Mi', '1Gi'"],
   ['redis.kind="elasticache"', "at '/redis/kind': value must be one of 'url', 'sentinel'"],
-  ['signIn.kind="Route"', "at '/signIn/kind': value must be one of 'IngressRoute', 'Ingress'"],
   ['networkPolicy.provider.cidrs=["id.example.com"]', "at '/networkPolicy/provider/cidrs/0'"],
-  ['networkPolicy.redis.ports=[70000]', "at '/networkPolicy/redis/ports/0': maximum"],
-  ['imagePullSecrets=["registry"]', "at '/imagePullSecrets/0': got string, want object"],
-  ['podAnnotations={"a":1}', "at '/podAnnotations/a': got number, want string"],
-  ['tls.certManager.issuerRef={"kind":"Vault"}', 'value must be one of'],
-  // By the templates.
   ['settings.COOKIE_NAMES="x"', 'settings.COOKIE_NAMES is no setting of Vestibule'],
   ['settings.LOG_LEVEL={"a":"b"}', 'settings.LOG_LEVEL is neither a text'],
   [`settings.OIDC_CLIENT_SECRET="${SECRET}"`, 'OIDC_CLIENT_SECRET may hold a secret'],
   [`config.oidc.clientSecret="${SECRET}"`, 'put it into the Secret vestibule and remove it'],
   [`extraEnv=[{"name":"ADMIN_TOKEN","value":"${SECRET}"}]`, 'use valueFrom.secretKeyRef'],
   ['extraEnv=[{"name":"NODE_OPTIONS","value":"-x"}]', 'use the value memory'],
-  ['extraEnv=[{"name":"REDIS_ENABLED","value":"1"}]', 'use the value redis.kind'],
   ['settings.REDIS_ENABLED=true', 'REDIS_ENABLED is made by the chart: use the value redis.kind'],
   ['config.redis.enabled=true', 'REDIS_ENABLED is made by the chart: use the value redis.kind'],
   ['settings.PROTECTED_HOSTS=[]', 'no hosts are given: set settings.PROTECTED_HOSTS'],
