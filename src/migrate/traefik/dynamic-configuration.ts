@@ -33,10 +33,12 @@ export function readDynamicConfiguration(file: ConfigurationFile): DynamicConfig
   return {
     middlewares: [
       ...http.flatMap((each) => entriesOf(memberOf(each, 'middlewares'))).map(named),
-      ...objects.filter(({ kind }) => kind === 'Middleware').map(({ metadata, spec }) => ({
-        name: String(memberOf(metadata, 'name')),
-        types: isRecord(spec) ? spec : {},
-      })),
+      ...objects
+        .filter(({ kind }) => kind === 'Middleware')
+        .map(({ metadata, spec }) => ({
+          name: String(memberOf(metadata, 'name')),
+          types: isRecord(spec) ? spec : {},
+        })),
     ],
     routers: [
       ...http.flatMap((each) => entriesOf(memberOf(each, 'routers'))).map(routerOf),

@@ -27,7 +27,7 @@ interface Parsed {
 const MAX_DEPTH = 50
 
 const TOKEN =
-  /\s*(?:(?<quoted>`[^`]*`|"(?:[^"\\]|\\.)*")|(?<word>[A-Za-z]\w*)|(?<sign>&&|\|\||[!(),]))\s*/gy
+  /\s*(?:(?<quoted>`[^`]*`|"(?:[^"\\]|\\.)*")|(?<word>[A-Za-z]\w*|\d+)|(?<sign>&&|\|\||[!(),]))\s*/gy
 
 function tokenize(text: string): readonly string[] | undefined {
   const matches = [...text.matchAll(TOKEN)]

@@ -18,7 +18,9 @@ function tomlOf(path: string, text: string): unknown {
     return parseToml(text)
   } catch (error) {
     const { line } = error as { readonly line?: number }
-    throw new MigrationError([`${path}: is no TOML${line === undefined ? '' : `, at line ${line}`}`])
+    throw new MigrationError([
+      `${path}: is no TOML${line === undefined ? '' : `, at line ${line}`}`,
+    ])
   }
 }
 
@@ -27,7 +29,9 @@ function yamlOf(path: string, text: string): readonly unknown[] {
   const [fault] = documents.flatMap((document) => document.errors ?? [])
   if (fault) {
     const line = fault.linePos?.[0].line
-    throw new MigrationError([`${path}: is no YAML${line === undefined ? '' : `, at line ${line}`}`])
+    throw new MigrationError([
+      `${path}: is no YAML${line === undefined ? '' : `, at line ${line}`}`,
+    ])
   }
   try {
     return documents.map((document) => document.toJS() as unknown)
