@@ -13,6 +13,8 @@ export interface Installation {
   readonly policies: Readonly<Record<string, ConditionSource>>
   readonly rules: readonly RuleSource[]
   readonly notes: readonly Note[]
+  /** Platform whose objects the source was; its manifests are written beside the Traefik files. */
+  readonly platform?: 'kubernetes'
 }
 
 export type SettingValue = string | number | boolean | readonly string[]
