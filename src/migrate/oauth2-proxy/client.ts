@@ -28,7 +28,7 @@ function readCredentials(reading: Reading): void {
   else for (const name of SECRETS) tell(reading, name, 'dropped', 'has no use beside a private key')
 }
 
-const SECRETS = ['client-secret', 'client-secret-file']
+const SECRETS = ['client-secret', 'client-secret-file', 'entra-id-federated-token-auth']
 const KEY_REMEDY = 'copy the key, and name it as `oidc.clientPrivateKeyFile`'
 const FILE = 'write it into `secrets/oidc-client-secret`'
 

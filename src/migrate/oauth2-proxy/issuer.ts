@@ -68,7 +68,11 @@ const ANY_TENANT = /^https:\/\/login\.microsoftonline\.com\/(?:common|organizati
 
 /** Returns the issuer of the only tenant that may sign in; `undefined` where the option for the issuer stands. */
 function tenantIssuer(reading: Reading, provider: string): string | undefined {
-  if (provider !== 'azure' && provider !== 'entra-id') return undefined
+  if (provider !== 'azure' && provider !== 'entra-id') {
+    for (const name of ['azure-tenant', 'entra-id-allowed-tenant'])
+      tell(reading, name, 'dropped', 'had no effect with this provider')
+    return undefined
+  }
   const { values, draft } = reading
   const given = values.text('oidc-issuer-url')
   const tenants = values.list('entra-id-allowed-tenant')

@@ -173,11 +173,11 @@ upstreamConfig:
     - { id: auth, path: /, static: true, staticCode: 202 }
 injectResponseHeaders:
   - name: X-Auth-Request-User
-    values: [{ claim: user }]
+    values: [{ claimSource: { claim: user } }]
   - name: Remote-Email
-    values: [{ claim: email }]
+    values: [{ claimSource: { claim: email } }]
   - name: X-Team
-    values: [{ claim: groups, prefix: 'team-' }]
+    values: [{ claimSource: { claim: groups, prefix: 'team-' } }]
 server: { bindAddress: '0.0.0.0:4180' }
 providers:
   - id: acme
