@@ -52,14 +52,14 @@ VESTIBULE_CONFIG=${file} vestibule check-config
 VESTIBULE_CONFIG=${file} vestibule
 \`\`\`
 
-1. Start Vestibule beside the old service, as above. \`vestibule.yaml\` names the files of secrets by the paths that they have now: change
+1. Choose the path of the sign-in. The new router for \`${basePath}/\` has the highest priority, so that callbacks of an old service under
+   \`${basePath}/\` on these hosts would reach Vestibule. In that case give Vestibule another path until the last app has moved: add
+   \`BASE_PATH=/vestibule\` to both commands, which wins over the file, print \`vestibule.yaml\` for Traefik with it
+   (\`BASE_PATH=/vestibule VESTIBULE_CONFIG=${file} vestibule render traefik\`), and register \`/vestibule/callback\` at the provider too.
+2. Start Vestibule beside the old service, as above. \`vestibule.yaml\` names the files of secrets by the paths that they have now: change
    them where the folder is mounted elsewhere. Traefik reaches Vestibule as \`${suffixed('vestibule', name)}\`, ports ${settings.get('PORT') ?? 4180} and ${settings.get('INTERNAL_PORT') ?? 4181}.
-2. Put \`${join(folder, 'traefik')}\` beside the other files of Traefik's file provider. Names in it are new, so the old middleware stays.
-${objects}3. The router for \`${basePath}/\` has the highest priority. If the old service has its sign-in under \`${basePath}/\` on these hosts, its
-   callbacks would reach Vestibule. Until the last app has moved, use another path for Vestibule in both commands, which wins over the file,
-   and print the Traefik file with it: \`BASE_PATH=/vestibule VESTIBULE_CONFIG=${file} vestibule render traefik\`. Add the redirect URIs
-   with \`/vestibule/callback\` at the provider for that time.
-4. Switch one app: replace the old middleware of its router by \`${protectedBy}\`. The router of the sign-in must not have it.
+3. Put \`${join(folder, 'traefik')}\` beside the other files of Traefik's file provider. Names in it are new, so the old middleware stays.
+${objects}4. Switch one app: replace the old middleware of its router by \`${protectedBy}\`. The router of the sign-in must not have it.
 5. Look at \`${basePath}/me\` of that app, and at the lines \`sign_in\` and \`not_permitted\` of the log. Then switch the next.
 6. When all have moved, stop the old service, and remove its router, middleware and redirect URIs. Delete this page and the old secrets.
 

@@ -1,5 +1,6 @@
 import { isRecord } from '../../core/json.ts'
 import type { ConfigurationFile } from '../old-configuration.ts'
+import { textOf } from './given-values.ts'
 import { labelsOf } from './labels.ts'
 import { entriesOf, type Members, memberOf, parseDocuments } from './parse-documents.ts'
 
@@ -78,7 +79,7 @@ function named([name, types]: readonly [string, unknown]): Middleware {
 
 function routerOf([, router]: readonly [string, unknown]): Router {
   return {
-    rule: String(memberOf(router, 'rule') ?? ''),
+    rule: textOf(memberOf(router, 'rule')) ?? '',
     middlewares: namesIn(memberOf(router, 'middlewares')),
   }
 }
@@ -95,7 +96,7 @@ function namesIn(value: unknown): readonly string[] {
 function routersOf({ kind, metadata, spec }: Members): readonly Router[] {
   if (kind === 'IngressRoute') {
     return listIn(memberOf(spec, 'routes')).map((route) => ({
-      rule: String(memberOf(route, 'match') ?? ''),
+      rule: textOf(memberOf(route, 'match')) ?? '',
       middlewares: namesIn(memberOf(route, 'middlewares')),
     }))
   }
@@ -105,7 +106,7 @@ function routersOf({ kind, metadata, spec }: Members): readonly Router[] {
     'traefik.ingress.kubernetes.io/router.middlewares',
   )
   return listIn(memberOf(spec, 'rules')).map((rule) => ({
-    rule: `Host(\`${String(memberOf(rule, 'host') ?? '')}\`)`,
+    rule: `Host(\`${textOf(memberOf(rule, 'host')) ?? ''}\`)`,
     middlewares: namesIn(annotation),
   }))
 }

@@ -30,8 +30,14 @@ export function unknownOption(option: string, fates: Fates): string {
 
 /** Reads a list: of a file, or in a text with commas. Blanks around an entry do not count, and empty entries are left out. */
 export function listOf(value: unknown): readonly string[] {
-  const entries = Array.isArray(value) ? value : String(value ?? '').split(',')
+  const entries = Array.isArray(value) ? value : (textOf(value) ?? '').split(',')
   return entries.map((entry) => String(entry).trim()).filter((entry) => entry !== '')
+}
+
+/** Reads a text, number or flag as text; `undefined` for an empty text and all else. */
+export function textOf(value: unknown): string | undefined {
+  if (typeof value === 'string') return value === '' ? undefined : value
+  return typeof value === 'number' || typeof value === 'boolean' ? String(value) : undefined
 }
 
 /** Reads a flag as Go does; `undefined` for another value. */

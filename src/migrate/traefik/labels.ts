@@ -1,4 +1,5 @@
 import { isRecord } from '../../core/json.ts'
+import { textOf } from './given-values.ts'
 import { entriesOf, type Members, memberOf } from './parse-documents.ts'
 
 /** Returns the configuration that the labels of the services of a Compose file give to Traefik. */
@@ -24,7 +25,7 @@ function pairsOf(labels: unknown): readonly (readonly [string, string])[] {
     ? labels.map((label) => /^([^=]*)=(.*)$/s.exec(String(label)) ?? []).map(([, a, b]) => [a, b])
     : entriesOf(labels)
   return pairs.flatMap(([name, value]) =>
-    name === undefined ? [] : [[String(name), String(value).replaceAll('$$', '$')] as const],
+    name === undefined ? [] : [[name, (textOf(value) ?? '').replaceAll('$$', '$')] as const],
   )
 }
 
@@ -43,7 +44,7 @@ function put(root: Tree, steps: readonly string[], value: string): void {
   let node = root
   for (const step of steps.slice(0, -1)) {
     const next = node[step]
-    node = isRecord(next) ? (next as Tree) : (node[step] = {})
+    node = isRecord(next) ? next : (node[step] = {})
   }
   node[steps.at(-1) ?? ''] = value
 }

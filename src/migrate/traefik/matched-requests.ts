@@ -40,7 +40,7 @@ function alternativesOf(expression: Expression): readonly MatchedRequests[] {
     const [left, right] = expression.all.map(alternativesOf) as [Alternatives, Alternatives]
     // Not multiplied out further, because it is refused anyway.
     return left.length * right.length > MAX_ALTERNATIVES
-      ? [...left, ...right, ...Array<MatchedRequests>(MAX_ALTERNATIVES).fill(EVERYTHING)]
+      ? [...left, ...right, ...Array.from({ length: MAX_ALTERNATIVES }, () => EVERYTHING)]
       : left.flatMap((one) => right.map((other) => both(one, other)))
   }
   return ['not' in expression ? { ...EVERYTHING, others: ['!'] } : matcherOf(expression)]

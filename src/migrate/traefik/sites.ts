@@ -21,7 +21,7 @@ export function sitesByDomain(
   hosts: readonly string[],
   scheme: Sites['scheme'],
 ): readonly Sites[] {
-  const longestFirst = [...domains].sort((one, other) => other.domain.length - one.domain.length)
+  const longestFirst = domains.toSorted((one, other) => other.domain.length - one.domain.length)
   const domainOf = (host: string) => longestFirst.find(({ domain }) => covers(domain, host))
   const outside = hosts.filter((host) => domainOf(host) === undefined)
   const groups = domains.map((domain) => {
@@ -46,35 +46,36 @@ export function covers(domain: string, host: string): boolean {
 }
 
 /** Sets the addresses of an installation, and says which ones the provider has to know. */
-export function placeSites(
-  draft: Draft,
-  { domain, hosts, scheme }: Sites,
-  oldCallback: string,
-): void {
+export function placeSites(draft: Draft, sites: Sites, oldCallback: string): void {
+  const { domain, hosts, scheme } = sites
   const prefix = scheme === 'http' ? 'http://' : ''
-  if (hosts.length > 0)
+  if (hosts.length > 0) {
     draft.set(
       'PROTECTED_HOSTS',
       hosts.map((host) => `${prefix}${host}`),
     )
+  }
   if (domain) draft.set('COOKIE_DOMAIN', domain.domain)
   if (domain?.authHost !== undefined) draft.set('PUBLIC_URL', `${scheme}://${domain.authHost}`)
   if (scheme === 'http') draft.set('ALLOW_INSECURE_HTTP', true)
+  noteAddresses(draft, sites, oldCallback)
+}
+
+function noteAddresses(draft: Draft, { domain, hosts, scheme }: Sites, oldCallback: string): void {
   const own = domain?.authHost === undefined ? hosts : [domain.authHost]
-  const basePath = String(draft.valueOf('BASE_PATH') ?? '/oauth2')
-  const places = own.length > 0 ? own : ['HOST']
-  for (const host of places) {
-    const origin = `${scheme}://${host.replace(/^\*\./, 'HOST.')}`
+  const basePath = draft.valueOf('BASE_PATH') ?? '/oauth2'
+  for (const host of own.length > 0 ? own : ['HOST']) {
+    const place = `${scheme}://${host.replace(/^\*\./, 'HOST.')}`
     const many = host.startsWith('*.') ? ', with each host that is used in place of HOST' : ''
-    const callback = `${origin}${basePath}/callback`
+    const callback = `${place}${basePath.toString()}/callback`
     const first =
-      oldCallback === `${basePath}/callback`
+      callback === `${place}${oldCallback}`
         ? `The redirect URI ${callback} stays as it is${many}.`
-        : `Register ${callback} as redirect URI${many}. Keep ${origin}${oldCallback} until the old service is gone.`
+        : `Register ${callback} as redirect URI${many}. Keep ${place}${oldCallback} until the old service is gone.`
     draft.note(
       'provider',
       'redirect URI',
-      `${first} Register ${origin}${basePath}/signed-out as post-logout redirect URI.`,
+      `${first} Register ${place}${basePath.toString()}/signed-out as post-logout redirect URI.`,
     )
   }
 }

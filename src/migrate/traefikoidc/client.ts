@@ -1,5 +1,5 @@
 import type { Draft } from '../draft.ts'
-import { flagOf, listOf, secondsOf } from '../traefik/given-values.ts'
+import { flagOf, listOf, secondsOf, textOf } from '../traefik/given-values.ts'
 import { secretHeld } from '../traefik/kept-elsewhere.ts'
 import { placeSites } from '../traefik/sites.ts'
 import type { PluginMiddleware } from './plugin-middleware.ts'
@@ -36,10 +36,6 @@ const ONE_TO_ONE = [
   ['oidcEndSessionURL', 'OIDC_END_SESSION_URL'],
   ['caCertPath', 'OIDC_CA_FILE'],
 ] as const
-
-function textOf(value: unknown): string | undefined {
-  return value === undefined || value === null || value === '' ? undefined : String(value)
-}
 
 /** The plugin has 24 hours where no age, or none above zero, is given. */
 function sessionSeconds({ options }: PluginMiddleware): number {

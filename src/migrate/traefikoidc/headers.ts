@@ -1,4 +1,5 @@
 import type { Draft } from '../draft.ts'
+import { textOf } from '../traefik/given-values.ts'
 import { inTemplate, isFreeHeader } from '../traefik/header-names.ts'
 import { memberOf } from '../traefik/parse-documents.ts'
 import type { PluginMiddleware } from './plugin-middleware.ts'
@@ -8,7 +9,7 @@ import { roleClaim } from './who-may-enter.ts'
 export function placeHeaders(draft: Draft, middlewares: readonly PluginMiddleware[]): void {
   const [first] = middlewares
   if (!first) return
-  const identifier = String(first.options.get('userIdentifierClaim') || 'email')
+  const identifier = textOf(first.options.get('userIdentifierClaim')) ?? 'email'
   const sent = new Map([
     ['X-Forwarded-User', identifier === 'email' ? 'email' : identifier.replaceAll('.', '\\.')],
     ['X-User-Groups', 'groups'],
@@ -40,9 +41,9 @@ function isDefaultHeader(name: string): boolean {
 function templatesOf({ options }: PluginMiddleware) {
   const list = options.get('headers.name') ?? options.get('headers.value')
   return (Array.isArray(list) ? list : []).map((header) => ({
-    name: String(memberOf(header, 'name') ?? ''),
+    name: textOf(memberOf(header, 'name')) ?? '',
     // Documents of the plugin double the braces, which some loaders take for templates of their own.
-    value: String(memberOf(header, 'value') ?? '')
+    value: (textOf(memberOf(header, 'value')) ?? '')
       .replaceAll('{{{{', '{{')
       .replaceAll('}}}}', '}}'),
   }))

@@ -1,7 +1,7 @@
 import type { SettingName } from '../../config/settings/settings.ts'
 import type { Draft } from '../draft.ts'
 import type { SettingValue } from '../installation.ts'
-import { flagOf } from '../traefik/given-values.ts'
+import { flagOf, textOf } from '../traefik/given-values.ts'
 import { secretHeld } from '../traefik/kept-elsewhere.ts'
 import type { PluginMiddleware } from './plugin-middleware.ts'
 
@@ -82,13 +82,13 @@ function settingValue(value: unknown): SettingValue | undefined {
   if (value === undefined || value === null || value === '' || value === 0 || value === '0')
     return undefined
   if (typeof value === 'number' || typeof value === 'boolean') return value
-  return String(value)
+  return textOf(value)
 }
 
 function placePassword(draft: Draft, options: Options): void {
   const password = options.get('redis.password')
   if (password === undefined || password === '') return
-  const held = secretHeld(String(password))
+  const held = secretHeld(textOf(password) ?? '')
   draft.keepSecret('REDIS_PASSWORD', held)
   if (held !== undefined) return
   draft.note(

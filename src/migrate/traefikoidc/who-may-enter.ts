@@ -1,6 +1,6 @@
 import type { ConditionSource } from '../../config/rules/condition-source.ts'
 import type { Note } from '../installation.ts'
-import { listOf } from '../traefik/given-values.ts'
+import { listOf, textOf } from '../traefik/given-values.ts'
 import type { PluginMiddleware } from './plugin-middleware.ts'
 
 /** Who may enter by a middleware: `undefined` for everybody who can sign in. */
@@ -12,7 +12,7 @@ export interface WhoMayEnter {
 /** Reads who may enter: a user or a domain is enough, and besides a role or group is needed where those are given. */
 export function whoMayEnter({ name, options }: PluginMiddleware): WhoMayEnter {
   const list = (option: string) => [...listOf(options.get(option) ?? [])]
-  const identifier = String(options.get('userIdentifierClaim') || 'email')
+  const identifier = textOf(options.get('userIdentifierClaim')) ?? 'email'
   const users = list('allowedUsers')
   const domains = list('allowedUserDomains')
   const wanted = list('allowedRolesAndGroups')
@@ -35,7 +35,7 @@ export function whoMayEnter({ name, options }: PluginMiddleware): WhoMayEnter {
   const parts = [
     ...(users.length + domains.length > 0 ? [anyOf(persons.length > 0 ? persons : [NOBODY])] : []),
     ...(wanted.length > 0
-      ? [{ any: [{ groups: wanted }, { claims: { [roleClaim(options)]: wanted } }] }]
+      ? [{ any: [{ groups: wanted }, { claims: { [roleClaim(options)]: [...wanted] } }] }]
       : []),
   ]
   return { condition: parts.length > 1 ? { all: parts } : parts[0], notes }
@@ -43,7 +43,7 @@ export function whoMayEnter({ name, options }: PluginMiddleware): WhoMayEnter {
 
 /** Returns the claim with the roles, in whose name a dot is no step of a path. */
 export function roleClaim(options: PluginMiddleware['options']): string {
-  return String(options.get('roleClaimName') || 'roles').replaceAll('.', '\\.')
+  return (textOf(options.get('roleClaimName')) ?? 'roles').replaceAll('.', '\\.')
 }
 
 const NOBODY: ConditionSource = { all: [{ users: ['nobody'] }, { none: [{ users: ['nobody'] }] }] }

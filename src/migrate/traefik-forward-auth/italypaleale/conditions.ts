@@ -47,12 +47,18 @@ function callOf(
   context: Context,
 ): ConditionSource | undefined {
   const [first = '', second = ''] = args
-  if (name === 'EmailVerified' && args.length === 0) return { claims: { email_verified: [true] } }
-  if (name === 'Group' && args.length === 1 && first !== '') return { groups: [first] }
-  if (name === 'Role' && args.length === 1 && first !== '') return { claims: { roles: [first] } }
+  if (args.length === 0) {
+    return name === 'EmailVerified' ? { claims: { email_verified: [true] } } : undefined
+  }
+  if (args.length === 1) return first === '' ? undefined : memberOfOne(name, first)
   if (args.length !== 2 || second === '') return undefined
   if (name === 'Eq' || name === 'ClaimEqual') return equal(first, second, context)
   return name === 'Cont' || name === 'ClaimContains' ? contains(first, second, context) : undefined
+}
+
+function memberOfOne(name: string, value: string): ConditionSource | undefined {
+  if (name === 'Group') return { groups: [value] }
+  return name === 'Role' ? { claims: { roles: [value] } } : undefined
 }
 
 /** Claims whose value the old service keeps. */

@@ -1,6 +1,7 @@
 import type { ConditionSource } from '../../../config/rules/condition-source.ts'
 import type { RuleSource } from '../../../config/rules/rules-file.ts'
 import type { Draft } from '../../draft.ts'
+import { textOf } from '../../traefik/given-values.ts'
 import { memberOf } from '../../traefik/parse-documents.ts'
 import { suffixed } from '../../traefik-files.ts'
 import type { TraefikFiles } from '../traefik-files.ts'
@@ -20,7 +21,7 @@ export function portalMiddlewares(
   basePath: string,
 ): readonly PortalMiddleware[] {
   return files.middlewares.flatMap(({ name, types }) => {
-    const address = URL.parse(String(memberOf(memberOf(types, 'forwardAuth'), 'address') ?? ''))
+    const address = URL.parse(textOf(memberOf(memberOf(types, 'forwardAuth'), 'address')) ?? '')
     if (!address) return []
     const path = address.pathname.startsWith(basePath)
       ? address.pathname.slice(basePath.length)
@@ -100,7 +101,7 @@ function baseRule(
   return {
     name: 'signed-in',
     access: 'signed-in',
-    allow: any.length === 1 ? (any[0] as ConditionSource) : { any },
+    allow: any.length === 1 ? any[0] : { any },
   }
 }
 

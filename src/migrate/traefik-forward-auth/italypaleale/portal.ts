@@ -2,11 +2,12 @@ import type { ConditionSource } from '../../../config/rules/condition-source.ts'
 import { createDraft, type Draft } from '../../draft.ts'
 import type { Installation, Note } from '../../installation.ts'
 import type { OldConfiguration } from '../../old-configuration.ts'
+import { textOf } from '../../traefik/given-values.ts'
 import { inTemplate, isFreeHeader } from '../../traefik/header-names.ts'
 import { memberOf } from '../../traefik/parse-documents.ts'
 import { placeSites, type Sites } from '../../traefik/sites.ts'
 import { type PortalMiddleware, placeConditions } from './middlewares.ts'
-import { idClaimOf, type OldProvider, placeProvider, textOf } from './provider.ts'
+import { idClaimOf, type OldProvider, placeProvider } from './provider.ts'
 
 /** Portal of version 4, or the whole of version 3, which has one. */
 export interface OldPortal {

@@ -1,6 +1,6 @@
 import type { Draft } from '../../draft.ts'
 import type { OldConfiguration } from '../../old-configuration.ts'
-import { flagOf, listOf } from '../../traefik/given-values.ts'
+import { flagOf, listOf, textOf } from '../../traefik/given-values.ts'
 import { secretHeld } from '../../traefik/kept-elsewhere.ts'
 import { memberOf } from '../../traefik/parse-documents.ts'
 
@@ -108,8 +108,4 @@ function noteEntra(draft: Draft, tenant: string): void {
     'e-mail',
     'Entra sends no email_verified, without which an address counts for nothing here: see Entra ID in docs/provider.md.',
   )
-}
-
-export function textOf(value: unknown): string | undefined {
-  return value === undefined || value === null || value === '' ? undefined : String(value)
 }

@@ -1,13 +1,20 @@
 import type { ConditionSource } from '../../../config/rules/condition-source.ts'
 import type { Installation, Note } from '../../installation.ts'
 import { MigrationError, type OldConfiguration } from '../../old-configuration.ts'
-import { flagOf, listOf, notesOf, secondsOf, unknownOption } from '../../traefik/given-values.ts'
+import {
+  flagOf,
+  listOf,
+  notesOf,
+  secondsOf,
+  textOf,
+  unknownOption,
+} from '../../traefik/given-values.ts'
 import { entriesOf, type Members } from '../../traefik/parse-documents.ts'
 import { covers, sitesByDomain } from '../../traefik/sites.ts'
 import { protectedHosts, type TraefikFiles } from '../traefik-files.ts'
-import { V3_FATES } from './options.ts'
 import { installationOf } from './portal.ts'
-import { idClaimOf, type OldProvider, textOf } from './provider.ts'
+import { idClaimOf, type OldProvider } from './provider.ts'
+import { V3_FATES } from './v3-options.ts'
 
 /** Names of providers, and other names that they had. */
 const TYPES: Readonly<Record<string, string>> = {

@@ -1,14 +1,14 @@
 import { isRecord } from '../../../core/json.ts'
 import type { Installation, Note } from '../../installation.ts'
 import { MigrationError, type OldConfiguration } from '../../old-configuration.ts'
-import { flagOf, notesOf, secondsOf, unknownOption } from '../../traefik/given-values.ts'
+import { flagOf, notesOf, secondsOf, textOf, unknownOption } from '../../traefik/given-values.ts'
 import { entriesOf, type Members, memberOf } from '../../traefik/parse-documents.ts'
 import { type CookieDomain, covers, type Sites, sitesByDomain } from '../../traefik/sites.ts'
 import { protectedHosts, type TraefikFiles } from '../traefik-files.ts'
 import { portalMiddlewares } from './middlewares.ts'
-import { V4_FATES } from './options.ts'
 import { installationOf, type OldPortal } from './portal.ts'
-import { isOpenId, type OldProvider, textOf } from './provider.ts'
+import { isOpenId, type OldProvider } from './provider.ts'
+import { V4_FATES } from './v4-options.ts'
 
 /** Reads version 4: YAML with portals. Conditions stand in the addresses of Traefik's middlewares. */
 export function readV4(
@@ -74,11 +74,7 @@ function portalOf(document: Members, portal: unknown, files: TraefikFiles): OldP
   const providers = listIn(memberOf(portal, 'providers')).flatMap(providersOf)
   const provider = providers.find(isOpenId) ?? providers[0]
   if (!provider) throw new MigrationError([`portals.${name}: has no provider`])
-  const own = textOf(memberOf(portal, 'sessionLifetime'))
-  const lifetime =
-    own === undefined || secondsOf(own) === 0
-      ? memberOf(document['tokens'], 'sessionLifetime')
-      : own
+  const lifetime = lifetimeOf(document, portal)
   return {
     name,
     provider,
@@ -95,12 +91,19 @@ function portalOf(document: Members, portal: unknown, files: TraefikFiles): OldP
   }
 }
 
+/** The portal's own, unless it is zero. */
+function lifetimeOf(document: Members, portal: unknown): string | undefined {
+  const own = textOf(memberOf(portal, 'sessionLifetime'))
+  const isOwn = own !== undefined && secondsOf(own) !== 0
+  return isOwn ? own : textOf(memberOf(document['tokens'], 'sessionLifetime'))
+}
+
 interface PortalFacts {
   readonly name: string
   readonly providers: readonly OldProvider[]
   readonly provider: OldProvider
   readonly middlewares: readonly unknown[]
-  readonly lifetime: unknown
+  readonly lifetime: string | undefined
 }
 
 function notesOfPortal(

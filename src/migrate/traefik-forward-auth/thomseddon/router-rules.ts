@@ -106,8 +106,6 @@ function openRule(old: OldRule, requests: MatchedRequests): CarriedRule {
 function restrictedRule(old: OldRule, requests: MatchedRequests, defaults: Defaults): CarriedRule {
   const patterns = requests.paths?.map(patternsAround)
   const isSayable = !patterns?.includes(undefined)
-  const isDefault =
-    old.who === undefined && defaults.action === 'auth' && old.provider === defaults.provider
   const notes: Note[] = []
   if (!isSayable || requests.others.length > 0) {
     notes.push(
@@ -118,7 +116,7 @@ function restrictedRule(old: OldRule, requests: MatchedRequests, defaults: Defau
       ),
     )
   }
-  const open = isDefault ? [] : (requests.paths ?? []).filter(goesOnInSegment)
+  const open = isDefault(old, defaults) ? [] : (requests.paths ?? []).filter(goesOnInSegment)
   for (const { path } of open) {
     notes.push(
       note(
@@ -134,6 +132,11 @@ function restrictedRule(old: OldRule, requests: MatchedRequests, defaults: Defau
     ],
     notes,
   }
+}
+
+/** Returns whether the rule demands what is demanded without it. */
+function isDefault({ who, provider }: OldRule, defaults: Defaults): boolean {
+  return who === undefined && defaults.action === 'auth' && provider === defaults.provider
 }
 
 function accessOf(

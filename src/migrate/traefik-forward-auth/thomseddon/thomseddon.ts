@@ -5,6 +5,7 @@ import type { OldConfiguration } from '../../old-configuration.ts'
 import { flagOf, listOf, notesOf, secondsOf } from '../../traefik/given-values.ts'
 import { hostsOf } from '../../traefik/matched-requests.ts'
 import { covers, placeSites, type Sites, sitesByDomain } from '../../traefik/sites.ts'
+import { noteDifferences, noteRules, noteSites } from './notes.ts'
 import { FATES } from './options.ts'
 import { placeProvider } from './provider.ts'
 import { type GivenOptions, readOptions } from './read-options.ts'
@@ -32,9 +33,13 @@ export function readThomseddon(
     ),
   }
   const rules = oldRules(given, defaults)
-  const hosts = [...new Set([...routerHosts, ...rules.flatMap(({ rule }) => hostsOf(rule))])]
+  const domains = cookieDomains(given)
+  const named = rules.flatMap(({ rule }) => hostsOf(rule))
+  // A rule names few of the hosts, and a cookie domain has them all.
+  const others = named.filter((host) => !domains.some(({ domain }) => covers(domain, host)))
+  const hosts = [...new Set(routerHosts.length > 0 ? [...routerHosts, ...named] : others)]
   const scheme = isInsecure(given) ? 'http' : 'https'
-  return sitesByDomain(cookieDomains(given), hosts, scheme).map((sites) =>
+  return sitesByDomain(domains, hosts, scheme).map((sites) =>
     installationOf(given, defaults, rules, sites),
   )
 }
@@ -95,7 +100,7 @@ function installationOf(
   placeProvider(draft, given, defaults.provider)
   placeSession(draft, given)
   placeSites(draft, sites, last(given, 'url-path')?.replace(/^\/?/, '/') ?? '/_oauth')
-  noteSites(draft, given, sites)
+  noteSites(draft, given.has('auth-host'), sites)
   const carried = rules
     .toSorted((one, other) => strictness(one) - strictness(other))
     .map((rule) => carryRule(rule, defaults))
@@ -145,77 +150,4 @@ function placeSession(draft: Draft, given: GivenOptions): void {
   draft.set('IDENTITY_HEADERS', ['X-Forwarded-User=email'])
   const page = last(given, 'logout-redirect')
   if (page !== undefined && URL.canParse(page)) draft.set('POST_LOGOUT_REDIRECT_URIS', [page])
-}
-
-function noteSites(draft: Draft, given: GivenOptions, { domain, hosts, name }: Sites): void {
-  if (given.has('auth-host') && domain?.authHost === undefined) {
-    draft.note(
-      'differs',
-      'auth-host',
-      'Has no effect on these hosts, there and here, because no cookie domain covers it and them: each host has its own sign-in.',
-    )
-  }
-  if (hosts.length === 0) {
-    draft.note(
-      'todo',
-      'PROTECTED_HOSTS',
-      'Name the hosts of your apps in protectedHosts: the old service answered for every host. Or name the files of Traefik behind --, whose routers have the hosts.',
-    )
-  }
-  if (name !== '') {
-    draft.note(
-      'differs',
-      'cookie-domain',
-      'There are several domains, and an installation has one: each is an installation of its own, a process with its own ports and Traefik objects.',
-    )
-  }
-}
-
-function noteRules(
-  draft: Draft,
-  rules: readonly OldRule[],
-  carried: readonly CarriedRule[],
-  { who }: Defaults,
-): void {
-  for (const { name } of rules) {
-    draft.note(
-      'carried',
-      `rule.${name}`,
-      `The rule rule.${name}, as far as no other note says otherwise.`,
-    )
-  }
-  for (const { notes } of carried)
-    for (const { kind, option, text } of notes) draft.note(kind, option, text)
-  if (rules.length > 1) {
-    draft.note(
-      'differs',
-      'rule',
-      'Where several rules match a request, the old service took one by chance, another at each start. Here the first of vestibule.yaml decides: those with lists stand first, those that are public last.',
-    )
-  }
-  if (who === 'nobody') {
-    draft.note(
-      'todo',
-      'whitelist',
-      'Is given and empty, by which the old service lets nobody in, and so does this one. Remove it, or name who may enter.',
-    )
-  }
-}
-
-function noteDifferences(draft: Draft): void {
-  draft.note(
-    'carried',
-    'X-Forwarded-User',
-    'IDENTITY_HEADERS sends the e-mail address under this name. X-Auth-Request-User is the sub.',
-  )
-  draft.note(
-    'stricter',
-    'e-mail',
-    'An address counts only with email_verified: true, which the old service does not look at. If your provider sends no such claim, set OIDC_TRUST_EMAIL (docs/provider.md).',
-  )
-  draft.note(
-    'differs',
-    '401',
-    'Who is signed in and may not enter gets 403 in place of 401. Scripts get 401 where the old service redirects them, and signed-in people keep the query of the address that they asked for.',
-  )
 }
