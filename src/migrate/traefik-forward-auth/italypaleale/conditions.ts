@@ -51,9 +51,16 @@ function callOf(
     return name === 'EmailVerified' ? { claims: { email_verified: [true] } } : undefined
   }
   if (args.length === 1) return first === '' ? undefined : memberOfOne(name, first)
-  if (args.length !== 2 || second === '') return undefined
-  if (name === 'Eq' || name === 'ClaimEqual') return equal(first, second, context)
-  return name === 'Cont' || name === 'ClaimContains' ? contains(first, second, context) : undefined
+  return args.length === 2 && second !== '' ? compared(name, [first, second], context) : undefined
+}
+
+function compared(
+  name: string,
+  [claim, value]: readonly [string, string],
+  context: Context,
+): ConditionSource | undefined {
+  if (name === 'Eq' || name === 'ClaimEqual') return equal(claim, value, context)
+  return name === 'Cont' || name === 'ClaimContains' ? contains(claim, value, context) : undefined
 }
 
 function memberOfOne(name: string, value: string): ConditionSource | undefined {

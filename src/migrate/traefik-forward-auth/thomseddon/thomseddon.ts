@@ -9,13 +9,7 @@ import { noteDifferences, noteRules, noteSites } from './notes.ts'
 import { FATES } from './options.ts'
 import { placeProvider } from './provider.ts'
 import { type GivenOptions, readOptions } from './read-options.ts'
-import {
-  type CarriedRule,
-  carryRule,
-  type Defaults,
-  isPublic,
-  type OldRule,
-} from './router-rules.ts'
+import { carryRule, type Defaults, isPublic, type OldRule } from './router-rules.ts'
 import { whoMayEnter } from './who-may-enter.ts'
 
 /** Reads traefik-forward-auth 2. `routerHosts` are hosts of routers in the files of Traefik that were given. */
