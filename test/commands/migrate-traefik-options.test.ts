@@ -275,3 +275,18 @@ test('the later of flag and file counts, lists are joined, and a variable counts
   expect(config()['session']).toMatchObject({ maxAge: 100 })
   expect(config().rules.at(-1)).toMatchObject({ emails: ['b@example.com', 'a@example.com'] })
 })
+
+test('where rules overlap, those with lists stand first and public ones last', async () => {
+  const { config } = await tfa.run({
+    env: `${V2}COOKIE_DOMAIN=example.com\n`,
+    flags: [
+      '--rule.a.action=allow',
+      '--rule.a.rule=PathPrefix(`/a`)',
+      '--rule.b.rule=Path(`/a/b/c`)',
+      '--rule.c.rule=Path(`/a/b`)',
+      '--rule.c.whitelist=cat@example.net',
+    ],
+  })
+  const names = config().rules.map(({ name }) => name)
+  expect(names).toEqual(['rule.c', 'rule.b', 'rule.a', 'default-action'])
+})
