@@ -1,7 +1,7 @@
 import { nearName } from '../../config/sources/near-names.ts'
 import type { Note, NoteKind } from '../installation.ts'
 
-/** What becomes of an option wherever it is given. */
+/** Fate of an option wherever it is given. */
 export interface Fate {
   readonly kind: NoteKind
   readonly text: string

@@ -33,7 +33,7 @@ function all(names: string, prefix: string, fate: Fate): Fates {
   return Object.fromEntries(names.split(' ').map((name) => [`${prefix}${name}`, fate]))
 }
 
-/** What becomes of each option of the plugin, by its path; lists have no index. */
+/** Fate of each option of the plugin, by its path; lists have no index. */
 export const FATES: Fates = {
   providerURL: {
     kind: 'carried',

@@ -3,7 +3,7 @@ import type { Note } from '../installation.ts'
 import { listOf, textOf } from '../traefik/given-values.ts'
 import type { PluginMiddleware } from './plugin-middleware.ts'
 
-/** Who may enter by a middleware: `undefined` for everybody who can sign in. */
+/** Condition of a middleware: `undefined` for everybody who can sign in. */
 export interface WhoMayEnter {
   readonly condition: ConditionSource | undefined
   readonly notes: readonly Note[]

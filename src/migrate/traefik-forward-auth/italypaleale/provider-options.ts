@@ -1,6 +1,6 @@
 import type { Fate } from '../../traefik/given-values.ts'
 
-/** What becomes of the options of a provider, which versions 3 and 4 have in common. */
+/** Fate of the options of a provider, which versions 3 and 4 have in common. */
 export const PROVIDER_FATES: Readonly<Record<string, Fate>> = {
   clientID: { kind: 'carried', text: 'OIDC_CLIENT_ID.' },
   clientSecret: { kind: 'carried', text: 'OIDC_CLIENT_SECRET, in a file.' },

@@ -17,7 +17,7 @@ export const SWITCHES: ReadonlySet<string> = new Set([
 const NOT_OPENID =
   'Vestibule needs OpenID Connect, which this provider is not: let a service such as Dex or Keycloak stand between, and set OIDC_ISSUER_URL, OIDC_CLIENT_ID and OIDC_CLIENT_SECRET of that service'
 
-/** What becomes of each option of traefik-forward-auth 2; what depends on its value has notes of its own beside. */
+/** Fate of each option of traefik-forward-auth 2; what depends on its value has notes of its own beside. */
 export const FATES = {
   'log-level': { kind: 'carried', text: 'LOG_LEVEL; fatal and panic are error here.' },
   'log-format': { kind: 'dropped', text: 'The log has one JSON object a line.' },

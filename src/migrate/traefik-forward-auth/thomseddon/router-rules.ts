@@ -14,7 +14,7 @@ export interface OldRule {
   readonly provider: string
 }
 
-/** What holds where no rule says otherwise. */
+/** Demands where no rule says otherwise. */
 export interface Defaults {
   readonly action: string
   readonly who: WhoMayEnter
