@@ -13,6 +13,20 @@ export interface Installation {
   readonly policies: Readonly<Record<string, ConditionSource>>
   readonly rules: readonly RuleSource[]
   readonly notes: readonly Note[]
+  /** Platform whose objects the source was; its manifests are written beside the Traefik files. */
+  readonly platform?: 'kubernetes'
+  /** Apps to which the other service passed requests itself, so that Traefik has no routers for them yet. */
+  readonly apps?: readonly AppRoute[]
+}
+
+/** Way to an app. */
+export interface AppRoute {
+  readonly path: string
+  /** Whether the path stands for all paths below it. */
+  readonly isFolder: boolean
+  /** Address of the app, without a path. */
+  readonly url: string
+  readonly passesHost: boolean
 }
 
 export type SettingValue = string | number | boolean | readonly string[]

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import type { Config } from '../config/config.ts'
 import { ConfigError } from '../config/config-error.ts'
 import { loadConfig } from '../config/load.ts'
-import { traefikFile, traefikPolicies } from '../render/traefik.ts'
 import type { Installation, Note } from './installation.ts'
 import { migrationPage } from './migration-page.ts'
+import { MigrationError } from './old-configuration.ts'
 import { SECRETS, secretFileOf, settingsYaml } from './settings-yaml.ts'
+import { traefikFiles } from './traefik-files.ts'
 
 /** Written installation, and what is wrong with it. */
 export interface WrittenInstallation {
@@ -20,20 +20,34 @@ export interface WrittenInstallation {
 const SETTINGS_FILE = 'vestibule.yaml'
 
 /**
- * Writes the installations into a new folder that nobody else may read. Throws a system error, `EEXIST` where there is one
- * already, and leaves nothing behind then.
+ * Writes the installations into a new folder that nobody else may read. Throws `MigrationError` where there is one already
+ * or none can be made, and leaves nothing behind where it fails later.
  */
 export function writeInstallations(
   installations: readonly Installation[],
   output: string,
 ): readonly WrittenInstallation[] {
-  mkdirSync(output, { mode: 0o700 })
+  makeFolder(output)
   try {
     return installations.map((each) => writeInstallation(each, join(output, each.name)))
   } catch (error) {
     rmSync(output, { recursive: true })
     throw error
   }
+}
+
+function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { mode: 0o700 })
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException
+    throw new MigrationError([`${path} ${FAULTS[code] ?? `cannot be made: ${code}`}`])
+  }
+}
+
+const FAULTS: Readonly<Record<string, string>> = {
+  EEXIST: 'is there already, and nothing in it was changed: name a new folder',
+  ENOENT: 'cannot be made, because the folder above it does not exist',
 }
 
 function writeInstallation(installation: Installation, folder: string): WrittenInstallation {
@@ -45,37 +59,27 @@ function writeInstallation(installation: Installation, folder: string): WrittenI
   for (const [name, value = ''] of secrets)
     write(join(folder, SECRETS, secretFileOf(name)), value, 0o600)
   write(join(folder, SETTINGS_FILE), settingsYaml(complete, folder))
-  write(join(folder, 'MIGRATION.md'), migrationPage(complete))
   const problems = writeTraefikFiles(complete, folder)
+  write(join(folder, 'MIGRATION.md'), migrationPage(complete, folder, problems))
   return { folder, notes: installation.notes, problems }
 }
 
 /** Writes the files for Traefik. Returns the problems of a configuration that has none. */
-function writeTraefikFiles({ secrets }: Installation, folder: string): readonly string[] {
+function writeTraefikFiles(installation: Installation, folder: string): readonly string[] {
   // A secret that the operator has to add matters to no file.
-  const added = [...secrets].filter(([, value]) => value === undefined)
+  const added = [...installation.secrets].filter(([, value]) => value === undefined)
   const environment = {
     VESTIBULE_CONFIG: join(folder, SETTINGS_FILE),
     ...Object.fromEntries(added.map(([name]) => [name, 'to-be-added'])),
   }
   try {
-    for (const [name, text] of traefikFiles(loadConfig(environment)))
-      write(join(folder, 'traefik', name), text)
+    for (const [path, text] of traefikFiles(loadConfig(environment), installation))
+      write(join(folder, path), text)
     return []
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     return error.problems
   }
-}
-
-function traefikFiles(config: Config): ReadonlyMap<string, string> {
-  const policies = [...config.rules.policies.keys()]
-  return new Map([
-    ['vestibule.yaml', traefikFile(config, 'vestibule')],
-    ...(policies.length > 0
-      ? [['policies.yaml', traefikPolicies(config, policies, 'vestibule')] as const]
-      : []),
-  ])
 }
 
 function write(path: string, text: string, mode = 0o644): void {

@@ -12,10 +12,8 @@ const TLS_FOLDER = '/etc/traefik/vestibule-tls'
 /** Returns the router rule for `BASE_PATH` on every host of this installation. */
 export function signInRule({ settings, publicSite, hosts }: Config) {
   const patterns = [...(publicSite ? [patternOf(publicSite)] : []), ...hosts]
-  const matchers = [...new Set(patterns.map(hostMatcher))]
-  const anyHost = matchers.length === 1 ? matchers.join('') : `(${matchers.join(' || ')})`
   return {
-    rule: `${anyHost} && PathPrefix(\`${settings.BASE_PATH}/\`)`,
+    rule: `${hostsRule(patterns)} && PathPrefix(\`${settings.BASE_PATH}/\`)`,
     priority: SIGN_IN_PRIORITY,
   }
 }
@@ -60,6 +58,12 @@ function checkOf(config: Config, host: string, folder = TLS_FOLDER, policy?: str
     [check]: checkOptions(config, host, { server: { ca }, both }, policy),
     [chain]: { chain: { middlewares: [STRIP, check] } },
   }
+}
+
+/** Returns the router rule for any of these hosts. */
+export function hostsRule(patterns: readonly HostPattern[]): string {
+  const matchers = [...new Set(patterns.map(hostMatcher))]
+  return matchers.length === 1 ? matchers.join('') : `(${matchers.join(' || ')})`
 }
 
 function hostMatcher({ hostname, isWildcard }: HostPattern): string {

@@ -1,0 +1,193 @@
+import { become, type Reading, tell } from './reading.ts'
+
+/** Reads the hosts, the path of the sign-in, and the redirect URI. */
+export function readAddresses(reading: Reading): void {
+  const basePath = readPrefix(reading)
+  const redirect = readRedirect(reading, basePath)
+  const domain = readDomains(reading, redirect)
+  setHosts(reading, redirect, domain)
+  tell(
+    reading,
+    'whitelist-domain',
+    domain === undefined ? 'stricter' : 'carried',
+    'a sign-in leads back to protected hosts alone; pages to which a sign-out may lead are `POST_LOGOUT_REDIRECT_URIS`',
+  )
+  tell(
+    reading,
+    'relative-redirect-url',
+    'carried',
+    'without `PUBLIC_URL` each host has its own sign-in',
+  )
+}
+
+function readPrefix(reading: Reading): string {
+  const { values, draft } = reading
+  const given = (values.text('proxy-prefix') ?? '/oauth2').replace(/\/+$/, '')
+  const isUsable = /^(?:\/[a-z0-9_-][a-z0-9._-]*)+$/.test(given)
+  if (isUsable && given !== '/oauth2') become(reading, 'proxy-prefix', 'BASE_PATH', given)
+  else
+    tell(
+      reading,
+      'proxy-prefix',
+      isUsable ? 'carried' : 'differs',
+      isUsable
+        ? 'is the default here too'
+        : 'is `/oauth2`, because `BASE_PATH` is a path in lower case',
+    )
+  const basePath = isUsable ? given : '/oauth2'
+  draft.note(
+    'differs',
+    values.label('proxy-prefix'),
+    `links change: \`${basePath}/start\` and \`${basePath}/sign_in\` are \`${basePath}/login\`, \`${basePath}/sign_out\` is \`${basePath}/logout\`, \`${basePath}/userinfo\` is \`${basePath}/me\`, and \`${basePath}/auth\` is \`/auth\` of the internal port`,
+  )
+  return basePath
+}
+
+function readRedirect(reading: Reading, basePath: string): URL | undefined {
+  const { values, draft } = reading
+  const text = values.text('redirect-url')
+  const url = text === undefined ? undefined : (URL.parse(text) ?? URL.parse(`https://${text}`))
+  const label = values.label('redirect-url')
+  if (!url || !/^https?:$/.test(url.protocol)) {
+    draft.note(
+      'provider',
+      label,
+      `was not given as a whole address: register \`https://HOST${basePath}/callback\` for each protected host`,
+    )
+    return undefined
+  }
+  const callback = `${url.origin}${basePath}/callback`
+  const isSame = url.pathname === '/' || `${url.origin}${url.pathname}` === callback
+  tell(
+    reading,
+    'redirect-url',
+    isSame ? 'carried' : 'provider',
+    isSame ? `stays \`${callback}\`` : `becomes \`${callback}\`: register it`,
+  )
+  draft.note(
+    'provider',
+    label,
+    `register \`${url.origin}${basePath}/signed-out\` as an address to which a sign-out leads back`,
+  )
+  return url
+}
+
+/** Returns the domain whose hosts share the session. */
+function readDomains({ values, draft }: Reading, redirect: URL | undefined): string | undefined {
+  const domains = values
+    .list('cookie-domain')
+    .map((each) => each.trim().toLowerCase().replace(/^\./, ''))
+  const host = redirect?.hostname
+  const covering = domains.filter(
+    (domain) => host === undefined || host === domain || host.endsWith(`.${domain}`),
+  )
+  const [domain] = covering.toSorted((a, b) => b.length - a.length)
+  const label = values.label('cookie-domain')
+  if (domain === undefined) {
+    draft.note(
+      domains.length > 0 ? 'todo' : 'carried',
+      label,
+      domains.length > 0
+        ? 'is not above the host of the redirect URL: set `cookie.domain`'
+        : 'was not given: each host has its own session',
+    )
+    return undefined
+  }
+  draft.set('COOKIE_DOMAIN', domain)
+  draft.note('carried', label, `is \`COOKIE_DOMAIN=${domain}\``)
+  if (domains.length > 1)
+    draft.note(
+      'stricter',
+      label,
+      `names several domains, of which the hosts below \`${domain}\` share a session; hosts elsewhere need an installation of their own`,
+    )
+  return domain
+}
+
+function setHosts(
+  { values, draft }: Reading,
+  redirect: URL | undefined,
+  domain: string | undefined,
+): void {
+  const label = values.label(domain === undefined ? 'redirect-url' : 'cookie-domain')
+  const scheme = redirect?.protocol === 'http:' ? 'http://' : ''
+  const port = redirect?.port ? `:${redirect.port}` : ''
+  if (redirect && domain !== undefined) draft.set('PUBLIC_URL', redirect.origin)
+  if (domain !== undefined) {
+    const itself = redirect?.hostname === domain ? [`${scheme}${domain}${port}`] : []
+    draft.set('PROTECTED_HOSTS', [...itself, `${scheme}*.${domain}${port}`])
+    draft.note(
+      'differs',
+      label,
+      `oauth2-proxy does not know which hosts it protects; every host below \`${domain}\` is protected now, and each of them gets the cookie: name only those that need a sign-in in \`protectedHosts\``,
+    )
+    return
+  }
+  const listed = values
+    .list('whitelist-domain')
+    .filter((each) => /^[a-z0-9.-]+(?::\d+)?$/i.test(each) && !each.startsWith('.'))
+  const hosts = redirect ? [`${scheme}${redirect.host}`] : listed
+  if (hosts.length > 0) draft.set('PROTECTED_HOSTS', hosts)
+  const text = 'oauth2-proxy does not know which hosts it protects'
+  if (hosts.length === 0) draft.note('todo', label, `${text}: name them in \`protectedHosts\``)
+  else
+    draft.note(
+      'differs',
+      label,
+      `${text}: \`protectedHosts\` has ${hosts.map((host) => `\`${host}\``).join(', ')}, and requests for others are refused`,
+    )
+}
+
+/** Reads where the service listens, and whose forwarded headers count. */
+export function readListeners(reading: Reading): void {
+  const { values } = reading
+  readPort(reading)
+  tell(reading, 'reverse-proxy', 'carried', 'forwarded headers of `TRUSTED_PROXIES` always count')
+  const proxies = values.list('trusted-proxy-ip').map((each) => each.trim())
+  const isAll = proxies.some((each) => /\/0$/.test(each))
+  if (proxies.length > 0 && !isAll) become(reading, 'trusted-proxy-ip', 'TRUSTED_PROXIES', proxies)
+  else
+    tell(
+      reading,
+      'trusted-proxy-ip',
+      'stricter',
+      'covers every address: `TRUSTED_PROXIES` keeps its default, loopback and private networks',
+    )
+  if (proxies.length === 0 && !values.has('trusted-proxy-ip'))
+    reading.draft.note(
+      'stricter',
+      '--trusted-proxy-ip',
+      'was not given, which trusted everybody: `TRUSTED_PROXIES` is loopback and private networks',
+    )
+  tell(
+    reading,
+    'real-client-ip-header',
+    values.text('real-client-ip-header') === 'X-Forwarded-For' ? 'carried' : 'differs',
+    'the address of a client is the right-most entry of `X-Forwarded-For` outside `TRUSTED_PROXIES`',
+  )
+  tell(reading, 'metrics-address', 'differs', '`/metrics` is on the internal port, 4181')
+}
+
+const OWN_PORT = 4180
+const INTERNAL_PORT = 4181
+
+function readPort(reading: Reading): void {
+  const { values, draft } = reading
+  const [, address = '', port] =
+    /^(?:https?:\/\/)?(.*):(\d+)$/.exec(values.text('http-address') ?? '') ?? []
+  const number = Number(port ?? OWN_PORT)
+  if (number !== OWN_PORT) draft.set('PORT', number)
+  if (number === INTERNAL_PORT) draft.set('INTERNAL_PORT', INTERNAL_PORT + 1)
+  const isLocal = /^(?:127\.0\.0\.1|localhost|\[::1\])$/.test(address)
+  if (isLocal) draft.set('HOST', address === '[::1]' ? '::1' : '127.0.0.1')
+  const text =
+    port === undefined
+      ? 'is a socket, which Vestibule does not listen at: it takes the ports 4180 and 4181'
+      : 'is `PORT`'
+  tell(
+    reading,
+    'http-address',
+    port === undefined ? 'differs' : 'carried',
+    `${text}; Traefik asks at the internal port`,
+  )
+}

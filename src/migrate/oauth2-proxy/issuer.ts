@@ -1,0 +1,103 @@
+import { MigrationError } from '../old-configuration.ts'
+import { type Reading, tell } from './reading.ts'
+
+/** Issuers of providers that have one for everybody. */
+const ISSUERS: Readonly<Record<string, string>> = {
+  google: 'https://accounts.google.com',
+  gitlab: 'https://gitlab.com',
+  'login.gov': 'https://secure.login.gov',
+}
+
+const OPENID = new Set([
+  'adfs',
+  'azure',
+  'cidaas',
+  'entra-id',
+  'gitlab',
+  'google',
+  'keycloak',
+  'keycloak-oidc',
+  'login.gov',
+  'oidc',
+])
+
+/** Returns the kind of the provider. Throws `MigrationError` for one that has no OpenID Connect. */
+export function providerOf({ values }: Reading): string {
+  const provider = values.text('provider') ?? 'google'
+  if (OPENID.has(provider)) return provider
+  throw new MigrationError([
+    `${values.label('provider')} names a provider without OpenID Connect, which Vestibule needs: let Dex (dexidp.io), Keycloak or another provider stand before it, register Vestibule there, and run this command again with --provider=oidc, --oidc-issuer-url, --client-id and --client-secret of that one behind the --`,
+  ])
+}
+
+/** Reads the provider and its issuer. */
+export function readIssuer(reading: Reading, provider: string): void {
+  const { values, draft } = reading
+  const issuer =
+    tenantIssuer(reading, provider) ?? values.text('oidc-issuer-url') ?? ISSUERS[provider]
+  tell(reading, 'provider', 'carried', 'is spoken to as an OpenID provider, by its issuer')
+  tell(reading, 'oidc-issuer-url', 'carried', 'is `OIDC_ISSUER_URL`')
+  const found = issuer ?? issuerOfKeycloak(values.text('login-url'))
+  if (found !== undefined) draft.set('OIDC_ISSUER_URL', found)
+  if (!values.has('provider'))
+    draft.note('carried', '--provider', 'was `google` because nothing else was given')
+  if (issuer === undefined) tellMissing(reading, found)
+  if (provider === 'google' && found === ISSUERS['google'])
+    draft.note('carried', values.label('provider'), `has the issuer \`${found}\``)
+}
+
+function tellMissing({ draft, values }: Reading, found: string | undefined): void {
+  draft.note(
+    found === undefined ? 'todo' : 'carried',
+    values.label('oidc-issuer-url'),
+    found === undefined
+      ? 'was not given, and Vestibule finds the provider by it: set `oidc.issuerUrl`, as the provider writes it'
+      : 'was not given and follows from the address of the sign-in at Keycloak; compare it with `issuer` in `/.well-known/openid-configuration` below it',
+  )
+}
+
+/** Returns the issuer of a realm whose sign-in page is known. */
+function issuerOfKeycloak(loginUrl: string | undefined): string | undefined {
+  return /^(https?:\/\/.+\/realms\/[^/]+)\/protocol\/openid-connect\/auth$/.exec(
+    loginUrl ?? '',
+  )?.[1]
+}
+
+const MICROSOFT = 'https://login.microsoftonline.com'
+const ANY_TENANT = /^https:\/\/login\.microsoftonline\.com\/(?:common|organizations|consumers)\//
+
+/** Returns the issuer of the only tenant that may sign in; `undefined` where the option for the issuer stands. */
+function tenantIssuer(reading: Reading, provider: string): string | undefined {
+  if (provider !== 'azure' && provider !== 'entra-id') {
+    for (const name of ['azure-tenant', 'entra-id-allowed-tenant'])
+      tell(reading, name, 'dropped', 'had no effect with this provider')
+    return undefined
+  }
+  const { values, draft } = reading
+  const given = values.text('oidc-issuer-url')
+  const tenants = values.list('entra-id-allowed-tenant')
+  const tenant = provider === 'azure' ? values.text('azure-tenant') : undefined
+  tell(reading, 'azure-tenant', 'carried', 'is in the issuer')
+  const only = tenants.length === 1 ? tenants[0] : tenant
+  const isAny = given === undefined || ANY_TENANT.test(given)
+  if (!isAny) {
+    tell(
+      reading,
+      'entra-id-allowed-tenant',
+      'carried',
+      'follows from the issuer, which is one tenant',
+    )
+    return undefined
+  }
+  if (only !== undefined && !['common', 'organizations', 'consumers'].includes(only)) {
+    tell(reading, 'entra-id-allowed-tenant', 'carried', 'is the tenant in `OIDC_ISSUER_URL`')
+    return `${MICROSOFT}/${only}/v2.0`
+  }
+  const option = tenants.length > 1 ? 'entra-id-allowed-tenant' : 'oidc-issuer-url'
+  draft.note(
+    'todo',
+    values.label(option),
+    'lets several tenants sign in, and each tenant has an issuer of its own: name one in `oidc.issuerUrl`, and make an installation for each further one',
+  )
+  return given ?? `${MICROSOFT}/common/v2.0`
+}

@@ -1,0 +1,96 @@
+import type { Fates } from '../../traefik/given-values.ts'
+import {
+  AUDIENCE,
+  BASE,
+  CLIENT_TLS,
+  COOKIE,
+  INSECURE,
+  KEY,
+  LEVEL,
+  LIFETIME,
+  LISTENER,
+  LOG,
+  LOOK,
+  ofProviders,
+  REQUEST_ID,
+  TIMEOUT,
+  TLS,
+} from './fates.ts'
+
+const OIDC_OPTIONS = [
+  'clientID',
+  'clientSecret',
+  'clientSecretFile',
+  'clientAssertion',
+  'scopes',
+  'enablePKCE',
+  'tlsInsecureSkipVerify',
+  'tlsCACertificatePEM',
+  'tlsCACertificatePath',
+]
+const LOOKS = ['name', 'displayName', 'icon', 'color', 'requestTimeout']
+
+/** Options of version 4, by their path in YAML; lists have no index. */
+export const V4_FATES: Fates = {
+  'server.hostname': {
+    kind: 'carried',
+    text: 'PUBLIC_URL, where cookies.domain is set; there it has no effect otherwise.',
+  },
+  'server.domains.domain': {
+    kind: 'carried',
+    text: 'COOKIE_DOMAIN, and the domain with all hosts below it in PROTECTED_HOSTS where no hosts are known.',
+  },
+  'server.domains.authHost': { kind: 'carried', text: 'PUBLIC_URL.' },
+  'server.port': LISTENER,
+  'server.bind': LISTENER,
+  'server.basePath': BASE,
+  'server.tlsPath': TLS,
+  'server.tlsCertPEM': TLS,
+  'server.tlsKeyPEM': TLS,
+  'server.tlsCAPEM': CLIENT_TLS,
+  'server.tlsClientAuth': CLIENT_TLS,
+  'server.trustedRequestIdHeader': REQUEST_ID,
+  'server.favicon': LOOK,
+  'cookies.domain': {
+    kind: 'carried',
+    text: 'COOKIE_DOMAIN, and the domain with all hosts below it in PROTECTED_HOSTS where no hosts are known.',
+  },
+  'cookies.namePrefix': COOKIE,
+  'cookies.insecure': INSECURE,
+  'tokens.sessionLifetime': LIFETIME,
+  'tokens.signingKey': KEY,
+  'tokens.signingKeyFile': KEY,
+  'tokens.sessionTokenAudience': AUDIENCE,
+  'logs.level': LEVEL,
+  'logs.omitHealthChecks': LOG,
+  'logs.json': LOG,
+  defaultPortal: {
+    kind: 'carried',
+    text: 'Middlewares whose address has no /portals/NAME belong to this portal.',
+  },
+  'portals.name': { kind: 'carried', text: 'Each portal is an installation.' },
+  'portals.displayName': LOOK,
+  'portals.alwaysShowProvidersPage': LOOK,
+  'portals.authenticationTimeout': TIMEOUT,
+  'portals.sessionLifetime': LIFETIME,
+  'portals.backgroundMedium': LOOK,
+  'portals.backgroundLarge': LOOK,
+  'portals.headers.name': {
+    kind: 'carried',
+    text: 'IDENTITY_HEADERS, as far as no other note says otherwise.',
+  },
+  'portals.headers.claim': {
+    kind: 'carried',
+    text: 'IDENTITY_HEADERS, as far as no other note says otherwise.',
+  },
+  'portals.headers.property': { kind: 'carried', text: 'A fixed text in IDENTITY_HEADERS.' },
+  'dev.disableClientCache': { kind: 'dropped', text: 'An option for development.' },
+  ...ofProviders('portals.providers.$1.$2', {
+    github: ['clientID', 'clientSecret', 'clientSecretFile', ...LOOKS],
+    google: ['clientID', 'clientSecret', 'clientSecretFile', 'scopes', ...LOOKS],
+    microsoftEntraID: ['tenantID', 'azureFederatedIdentity', ...OIDC_OPTIONS.slice(0, 5), ...LOOKS],
+    openIDConnect: ['tokenIssuer', ...OIDC_OPTIONS, ...LOOKS],
+    pocketID: ['endpoint', ...OIDC_OPTIONS, ...LOOKS],
+    tailscaleWhois: ['allowedTailnet', 'capabilityNames', ...LOOKS],
+  }),
+}
