@@ -2,7 +2,7 @@ import type { ConditionSource } from '../../config/rules/condition-source.ts'
 import type { EmailTrust } from './claims.ts'
 import { type Reading, readNamed, tell } from './reading.ts'
 
-/** Who may enter: everybody, or whoever meets a condition. */
+/** Condition of those who may enter, or everybody of the provider. */
 export type Entrance = 'anybody' | ConditionSource
 
 /** Reads who may enter. Both the address and, where groups are named, a group are needed, as in oauth2-proxy. */
