@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import type { SettingName } from '../config/settings/settings.ts'
 import type { Installation, Note, NoteKind } from './installation.ts'
 import { suffixed } from './traefik-files.ts'
 
@@ -38,7 +39,9 @@ function oneLine(text: string): string {
 }
 
 function wayOver({ name, settings, platform }: Installation, folder: string): string {
-  const basePath = String(settings.get('BASE_PATH') ?? '/oauth2')
+  const valueOf = (setting: SettingName, byDefault: string) =>
+    String(settings.get(setting) ?? byDefault)
+  const basePath = valueOf('BASE_PATH', '/oauth2')
   const file = join(folder, 'vestibule.yaml')
   const protectedBy = suffixed('protected', name)
   const objects =
@@ -57,7 +60,7 @@ VESTIBULE_CONFIG=${file} vestibule
    \`BASE_PATH=/vestibule\` to both commands, which wins over the file, print \`vestibule.yaml\` for Traefik with it
    (\`BASE_PATH=/vestibule VESTIBULE_CONFIG=${file} vestibule render traefik\`), and register \`/vestibule/callback\` at the provider too.
 2. Start Vestibule beside the old service, as above. \`vestibule.yaml\` names the files of secrets by the paths that they have now: change
-   them where the folder is mounted elsewhere. Traefik reaches Vestibule as \`${suffixed('vestibule', name)}\`, ports ${settings.get('PORT') ?? 4180} and ${settings.get('INTERNAL_PORT') ?? 4181}.
+   them where the folder is mounted elsewhere. Traefik reaches Vestibule as \`${suffixed('vestibule', name)}\`, ports ${valueOf('PORT', '4180')} and ${valueOf('INTERNAL_PORT', '4181')}.
 3. Put \`${join(folder, 'traefik')}\` beside the other files of Traefik's file provider. Names in it are new, so the old middleware stays.
 ${objects}4. Switch one app: replace the old middleware of its router by \`${protectedBy}\`. The router of the sign-in must not have it.
 5. Look at \`${basePath}/me\` of that app, and at the lines \`sign_in\` and \`not_permitted\` of the log. Then switch the next.

@@ -23,8 +23,8 @@ export function traefikFiles(
     files.push(['traefik/policies.yaml', traefikPolicies(config, policies, host)])
   if (apps.length > 0) files.push(['traefik/apps.yaml', appsFile(config, apps)])
   if (platform === 'kubernetes') files.push(...objects(config, policies, `${host}${CLUSTER}`))
-  const known = new Set([undefined, ...policies].flatMap((each) => Object.values(namesOf(each))))
-  known.add(STRIP)
+  const ofChecks = [undefined, ...policies].map((each) => namesOf(each))
+  const known = new Set([STRIP, ...ofChecks.flatMap(({ check, chain }) => [check, chain])])
   return new Map(files.map(([path, text]) => [path, renamed(text, known, name)]))
 }
 
@@ -45,15 +45,18 @@ function objects(config: Config, policies: readonly string[], host: string): [st
 }
 
 function appsFile({ hosts }: Config, apps: readonly AppRoute[]): string {
-  const routers = apps.map(({ path, isFolder }, at) => {
+  const routers = apps.map(({ path, isFolder }, at): [string, object] => {
     const matcher = isFolder ? 'PathPrefix' : 'Path'
     const rule = `${hostsRule(hosts)} && ${matcher}(\`${path}\`)`
     return [`app-${at + 1}`, { rule, middlewares: [namesOf().chain], service: `app-${at + 1}` }]
   })
-  const services = apps.map(({ url, passesHost }, at) => {
+  const services = apps.map(({ url, passesHost }, at): [string, object] => {
     return [`app-${at + 1}`, { loadBalancer: { servers: [{ url }], passHostHeader: passesHost } }]
   })
-  const http = { routers: Object.fromEntries(routers), services: Object.fromEntries(services) }
+  const http = new Map([
+    ['routers', new Map(routers)],
+    ['services', new Map<string, object>(services)],
+  ])
   return stringify({ http }, { lineWidth: 0 })
 }
 

@@ -15,8 +15,6 @@ export interface MigrationInput {
   readonly flags?: readonly string[]
 }
 
-export type Migrated = Awaited<ReturnType<ReturnType<typeof useMigration>['run']>>
-
 /** Makes a folder for each test, in which `migrate SERVICE` reads its input and writes `new`. */
 export function useMigration(service: string) {
   let folder: string

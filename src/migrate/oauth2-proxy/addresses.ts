@@ -104,38 +104,45 @@ function readDomains({ values, draft }: Reading, redirect: URL | undefined): str
   return domain
 }
 
-function setHosts(
-  { values, draft }: Reading,
-  redirect: URL | undefined,
-  domain: string | undefined,
-): void {
-  const label = values.label(domain === undefined ? 'redirect-url' : 'cookie-domain')
+function setHosts(reading: Reading, redirect: URL | undefined, domain: string | undefined): void {
+  const { values, draft } = reading
   const scheme = redirect?.protocol === 'http:' ? 'http://' : ''
-  const port = redirect?.port ? `:${redirect.port}` : ''
-  if (redirect && domain !== undefined) draft.set('PUBLIC_URL', redirect.origin)
-  if (domain !== undefined) {
-    const itself = redirect?.hostname === domain ? [`${scheme}${domain}${port}`] : []
-    draft.set('PROTECTED_HOSTS', [...itself, `${scheme}*.${domain}${port}`])
-    draft.note(
-      'differs',
-      label,
-      `oauth2-proxy does not know which hosts it protects; every host below \`${domain}\` is protected now, and each of them gets the cookie: name only those that need a sign-in in \`protectedHosts\``,
-    )
+  if (domain === undefined) {
+    setSingleHosts(reading, redirect ? [`${scheme}${redirect.host}`] : listedHosts(reading))
     return
   }
-  const listed = values
-    .list('whitelist-domain')
-    .filter((each) => /^[a-z0-9.-]+(?::\d+)?$/i.test(each) && !each.startsWith('.'))
-  const hosts = redirect ? [`${scheme}${redirect.host}`] : listed
-  if (hosts.length > 0) draft.set('PROTECTED_HOSTS', hosts)
-  const text = 'oauth2-proxy does not know which hosts it protects'
-  if (hosts.length === 0) draft.note('todo', label, `${text}: name them in \`protectedHosts\``)
-  else
-    draft.note(
-      'differs',
-      label,
-      `${text}: \`protectedHosts\` has ${hosts.map((host) => `\`${host}\``).join(', ')}, and requests for others are refused`,
-    )
+  if (redirect) draft.set('PUBLIC_URL', redirect.origin)
+  const port = redirect?.port ? `:${redirect.port}` : ''
+  const itself = redirect?.hostname === domain ? [`${scheme}${domain}${port}`] : []
+  draft.set('PROTECTED_HOSTS', [...itself, `${scheme}*.${domain}${port}`])
+  draft.note(
+    'differs',
+    values.label('cookie-domain'),
+    `${UNKNOWN_HOSTS}; every host below \`${domain}\` is protected now, and each of them gets the cookie: name only those that need a sign-in in \`protectedHosts\``,
+  )
+}
+
+const UNKNOWN_HOSTS = 'oauth2-proxy does not know which hosts it protects'
+
+function setSingleHosts({ values, draft }: Reading, hosts: readonly string[]): void {
+  const label = values.label('redirect-url')
+  if (hosts.length === 0) {
+    draft.note('todo', label, `${UNKNOWN_HOSTS}: name them in \`protectedHosts\``)
+    return
+  }
+  draft.set('PROTECTED_HOSTS', hosts)
+  const named = hosts.map((host) => `\`${host}\``).join(', ')
+  draft.note(
+    'differs',
+    label,
+    `${UNKNOWN_HOSTS}: \`protectedHosts\` has ${named}, and requests for others are refused`,
+  )
+}
+
+/** Hosts to which a sign-in might lead back, of which none is a whole domain. */
+function listedHosts({ values }: Reading): readonly string[] {
+  const hosts = values.list('whitelist-domain')
+  return hosts.filter((each) => /^[a-z0-9][a-z0-9.-]*(?::\d+)?$/i.test(each))
 }
 
 /** Reads where the service listens, and whose forwarded headers count. */
@@ -144,7 +151,7 @@ export function readListeners(reading: Reading): void {
   readPort(reading)
   tell(reading, 'reverse-proxy', 'carried', 'forwarded headers of `TRUSTED_PROXIES` always count')
   const proxies = values.list('trusted-proxy-ip').map((each) => each.trim())
-  const isAll = proxies.some((each) => /\/0$/.test(each))
+  const isAll = proxies.some((each) => each.endsWith('/0'))
   if (proxies.length > 0 && !isAll) become(reading, 'trusted-proxy-ip', 'TRUSTED_PROXIES', proxies)
   else
     tell(
@@ -171,23 +178,27 @@ export function readListeners(reading: Reading): void {
 const OWN_PORT = 4180
 const INTERNAL_PORT = 4181
 
+/** Addresses that only this machine reaches, as `HOST` has them. */
+const LOCAL: Readonly<Record<string, string>> = {
+  '127.0.0.1': '127.0.0.1',
+  localhost: '127.0.0.1',
+  '[::1]': '::1',
+}
+
 function readPort(reading: Reading): void {
   const { values, draft } = reading
-  const [, address = '', port] =
-    /^(?:https?:\/\/)?(.*):(\d+)$/.exec(values.text('http-address') ?? '') ?? []
-  const number = Number(port ?? OWN_PORT)
+  const name = 'http-address'
+  const [, address = '', port] = ADDRESS.exec(values.text(name) ?? '') ?? []
+  if (port === undefined) {
+    tell(reading, name, 'differs', 'is a socket: Vestibule listens at the ports 4180 and 4181')
+    return
+  }
+  const number = Number(port)
   if (number !== OWN_PORT) draft.set('PORT', number)
   if (number === INTERNAL_PORT) draft.set('INTERNAL_PORT', INTERNAL_PORT + 1)
-  const isLocal = /^(?:127\.0\.0\.1|localhost|\[::1\])$/.test(address)
-  if (isLocal) draft.set('HOST', address === '[::1]' ? '::1' : '127.0.0.1')
-  const text =
-    port === undefined
-      ? 'is a socket, which Vestibule does not listen at: it takes the ports 4180 and 4181'
-      : 'is `PORT`'
-  tell(
-    reading,
-    'http-address',
-    port === undefined ? 'differs' : 'carried',
-    `${text}; Traefik asks at the internal port`,
-  )
+  const local = LOCAL[address]
+  if (local !== undefined) draft.set('HOST', local)
+  tell(reading, name, 'carried', 'is `PORT`; Traefik asks at the internal port')
 }
+
+const ADDRESS = /^(?:https?:\/\/)?(.*):(\d+)$/

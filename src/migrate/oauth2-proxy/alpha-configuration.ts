@@ -86,8 +86,8 @@ export function parseAlpha(
   const document = parseDocument(source, { logLevel: 'error' })
   const [fault] = document.errors
   if (fault) {
-    const [{ line = 0 } = {}] = fault.linePos ?? []
-    throw new MigrationError([`${file.path} is not YAML, at line ${line}`])
+    const line = fault.linePos?.[0].line
+    throw new MigrationError([`${file.path} is not YAML, at line ${line ?? 'unknown'}`])
   }
   const result = alpha.safeParse(document.toJS() ?? {})
   if (result.success) return { alpha: result.data, missing }

@@ -1,69 +1,10 @@
 import type { Draft } from '../draft.ts'
 import { MigrationError } from '../old-configuration.ts'
 import type { Alpha, AlphaHeader } from './alpha-configuration.ts'
-import type { GivenOption } from './given-options.ts'
+import { PLACES } from './alpha-places.ts'
+import type { GivenOption, GivenOptions } from './given-options.ts'
 import type { InjectedHeader } from './headers.ts'
 import type { Upstream } from './upstreams.ts'
-
-/** Options of the command line by their places in a provider of the alpha configuration. */
-const PLACES: Readonly<Record<string, string>> = {
-  clientID: 'client-id',
-  clientSecret: 'client-secret',
-  clientSecretFile: 'client-secret-file',
-  provider: 'provider',
-  name: 'provider-display-name',
-  caFiles: 'provider-ca-file',
-  useSystemTrustStore: 'use-system-trust-store',
-  loginURL: 'login-url',
-  authRequestResponseMode: 'auth-request-response-mode',
-  redeemURL: 'redeem-url',
-  profileURL: 'profile-url',
-  skipClaimsFromProfileURL: 'skip-claims-from-profile-url',
-  resource: 'resource',
-  validateURL: 'validate-url',
-  scope: 'scope',
-  allowedGroups: 'allowed-group',
-  code_challenge_method: 'code-challenge-method',
-  backendLogoutURL: 'backend-logout-url',
-  'keycloakConfig.groups': 'keycloak-group',
-  'keycloakConfig.roles': 'allowed-role',
-  'azureConfig.tenant': 'azure-tenant',
-  'azureConfig.graphGroupField': 'azure-graph-group-field',
-  'microsoftEntraIDConfig.allowedTenants': 'entra-id-allowed-tenant',
-  'microsoftEntraIDConfig.federatedTokenAuth': 'entra-id-federated-token-auth',
-  'bitbucketConfig.team': 'bitbucket-team',
-  'bitbucketConfig.repository': 'bitbucket-repository',
-  'githubConfig.org': 'github-org',
-  'githubConfig.team': 'github-team',
-  'githubConfig.repo': 'github-repo',
-  'githubConfig.token': 'github-token',
-  'githubConfig.users': 'github-user',
-  'gitlabConfig.group': 'gitlab-group',
-  'gitlabConfig.projects': 'gitlab-project',
-  'googleConfig.group': 'google-group',
-  'googleConfig.adminEmail': 'google-admin-email',
-  'googleConfig.serviceAccountJson': 'google-service-account-json',
-  'googleConfig.useApplicationDefaultCredentials': 'google-use-application-default-credentials',
-  'googleConfig.targetPrincipal': 'google-target-principal',
-  'googleConfig.useOrganizationID': 'google-use-organization-id',
-  'googleConfig.adminAPIUserScope': 'google-admin-api-user-scope',
-  'oidcConfig.issuerURL': 'oidc-issuer-url',
-  'oidcConfig.insecureAllowUnverifiedEmail': 'insecure-oidc-allow-unverified-email',
-  'oidcConfig.insecureSkipIssuerVerification': 'insecure-oidc-skip-issuer-verification',
-  'oidcConfig.insecureSkipNonce': 'insecure-oidc-skip-nonce',
-  'oidcConfig.skipDiscovery': 'skip-oidc-discovery',
-  'oidcConfig.jwksURL': 'oidc-jwks-url',
-  'oidcConfig.publicKeyFiles': 'oidc-public-key-file',
-  'oidcConfig.emailClaim': 'oidc-email-claim',
-  'oidcConfig.groupsClaim': 'oidc-groups-claim',
-  'oidcConfig.userIDClaim': 'user-id-claim',
-  'oidcConfig.audienceClaims': 'oidc-audience-claim',
-  'oidcConfig.extraAudiences': 'oidc-extra-audience',
-  'oidcConfig.enabledSigningAlgs': 'oidc-enabled-signing-alg',
-  'loginGovConfig.jwtKey': 'jwt-key',
-  'loginGovConfig.jwtKeyFile': 'jwt-key-file',
-  'loginGovConfig.pubjwkURL': 'pubjwk-url',
-}
 
 /** Parameters of the sign-in that are options of the command line. */
 const LOGIN_PARAMETERS: Readonly<Record<string, string>> = {
@@ -78,49 +19,60 @@ const HERE = 'providers[0]'
 export function optionsOfAlpha(
   { providers = [], server = {}, metricsServer = {} }: Alpha,
   draft: Draft,
-) {
+): GivenOptions {
   const options = new Map<string, GivenOption>()
   const [provider = {}, ...others] = providers
-  for (const [place, value] of Object.entries(flattened(provider))) {
-    const name = PLACES[place]
-    const values = [value].flat().map(String)
-    if (name !== undefined) options.set(name, { label: `${HERE}.${place}`, values })
-    else tellPlace(place, value, options, draft)
-  }
+  readProvider(provider, options, draft)
   if (others.length > 0)
     draft.note(
       'todo',
       'providers',
       'names several providers, of which oauth2-proxy uses the first: let one provider stand before the others, or make an installation for each',
     )
-  const places = [
-    ['http-address', 'server.bindAddress', server.bindAddress ?? server.BindAddress],
-    [
-      'https-address',
-      'server.secureBindAddress',
-      server.secureBindAddress ?? server.SecureBindAddress,
-    ],
-    [
-      'metrics-address',
-      'metricsServer.bindAddress',
-      metricsServer.bindAddress ?? metricsServer.BindAddress,
-    ],
-    [
-      'metrics-secure-address',
-      'metricsServer.secureBindAddress',
-      metricsServer.secureBindAddress ?? metricsServer.SecureBindAddress,
-    ],
-  ] as const
-  for (const [name, label, value] of places) {
-    if (value !== undefined) options.set(name, { label, values: [value] })
-  }
-  if (server.tls !== undefined || server.TLS !== undefined)
+  for (const [prefix, { main, secure }] of Object.entries(SERVERS))
+    readServer(prefix === 'server' ? server : metricsServer, prefix, [main, secure], options)
+  if ('tls' in server || 'TLS' in server)
     draft.note(
       'dropped',
       'server.tls',
       'TLS of browsers ends at Traefik; for TLS between Traefik and Vestibule see docs/tls.md',
     )
   return options
+}
+
+function readProvider(
+  provider: Readonly<Record<string, unknown>>,
+  options: Map<string, GivenOption>,
+  draft: Draft,
+): void {
+  for (const [place, value] of Object.entries(flattened(provider))) {
+    const name = PLACES[place]
+    const values = [value].flat().map(String)
+    if (name === undefined) tellPlace(place, value, options, draft)
+    else options.set(name, { label: `${HERE}.${place}`, values })
+  }
+}
+
+/** Options that stand for the addresses of each server. */
+const SERVERS = {
+  server: { main: 'http-address', secure: 'https-address' },
+  metricsServer: { main: 'metrics-address', secure: 'metrics-secure-address' },
+} as const
+
+type Server = NonNullable<Alpha['server']>
+
+function readServer(
+  { bindAddress, BindAddress, secureBindAddress, SecureBindAddress }: Server,
+  prefix: string,
+  [main, secure]: readonly [string, string],
+  options: Map<string, GivenOption>,
+): void {
+  const address = bindAddress ?? BindAddress
+  const secureAddress = secureBindAddress ?? SecureBindAddress
+  if (address !== undefined)
+    options.set(main, { label: `${prefix}.bindAddress`, values: [address] })
+  if (secureAddress !== undefined)
+    options.set(secure, { label: `${prefix}.secureBindAddress`, values: [secureAddress] })
 }
 
 /** Returns members of members under paths. */

@@ -3,7 +3,7 @@ import { become, carry, type Reading, readNamed, tell } from './reading.ts'
 /** Providers that never say whether an address is verified. */
 const SILENT_ABOUT_EMAIL = new Set(['adfs', 'azure', 'entra-id'])
 
-/** What makes an address count. */
+/** Rule by which an address counts. */
 export interface EmailTrust {
   /** Addresses count although the provider does not say that they are verified. */
   readonly isTrusted: boolean

@@ -34,37 +34,31 @@ const FILE = 'write it into `secrets/oidc-client-secret`'
 
 function readSecret(reading: Reading): void {
   const { values, draft } = reading
-  if (values.isOn('entra-id-federated-token-auth')) {
-    tell(
-      reading,
-      'entra-id-federated-token-auth',
-      'todo',
-      `has no counterpart: make a client secret, and ${FILE}, or a key for \`OIDC_CLIENT_PRIVATE_KEY\``,
-    )
+  const federated = 'entra-id-federated-token-auth'
+  if (values.isOn(federated)) {
+    tell(reading, federated, 'todo', `has no counterpart: make a client secret, and ${FILE}`)
     draft.keepSecret('OIDC_CLIENT_SECRET', undefined)
     return
   }
-  tell(reading, 'entra-id-federated-token-auth', 'carried', 'is off')
+  tell(reading, federated, 'carried', 'is off')
+  const isGiven = ['client-secret', 'client-secret-file'].some((name) => values.has(name))
+  if (!isGiven && values.has('code-challenge-method'))
+    draft.note('carried', '--client-secret', 'was not given: the client stays a public one')
+  else keepSecret(reading)
+}
+
+function keepSecret(reading: Reading): void {
+  const { values, draft } = reading
   const given = values.text('client-secret')
   const secret = given ?? readNamed(reading, 'client-secret-file', FILE)?.trim()
-  const isPublic = given === undefined && !values.has('client-secret-file')
-  if (
-    isPublic &&
-    values.text('code-challenge-method') !== undefined &&
-    !values.has('client-secret')
-  ) {
-    draft.note('carried', '--client-secret', 'was not given: the client stays a public one')
-    return
-  }
-  draft.keepSecret('OIDC_CLIENT_SECRET', secret === '' ? undefined : secret)
-  if (isPublic) draft.note('todo', values.label('client-secret'), `has no value here: ${FILE}`)
-  if (secret === undefined) return
-  tell(reading, 'client-secret', 'carried', 'is `OIDC_CLIENT_SECRET`, in a file of its own')
-  const kept =
-    given === undefined
-      ? 'is `OIDC_CLIENT_SECRET`, in a file of its own'
-      : 'did not count beside the secret itself'
-  tell(reading, 'client-secret-file', 'carried', kept)
+  draft.keepSecret('OIDC_CLIENT_SECRET', secret || undefined)
+  if (!secret && !values.has('client-secret-file'))
+    draft.note('todo', values.label('client-secret'), `has no value here: ${FILE}`)
+  if (!secret) return
+  const kept = 'is `OIDC_CLIENT_SECRET`, in a file of its own'
+  tell(reading, 'client-secret', 'carried', kept)
+  const ofFile = given === undefined ? kept : 'did not count beside the secret itself'
+  tell(reading, 'client-secret-file', 'carried', ofFile)
 }
 
 /** Scopes that Vestibule asks for unless told otherwise. */

@@ -31,16 +31,16 @@ export function parseFlags(
 }
 
 function parseFlag(flag: string, next: string | undefined, problems: string[]) {
-  const [, name = '', value] = /^--([^=]+)(?:=(.*))?$/s.exec(flag) ?? []
+  const [, name = '', written] = /^--([^=]+)(?:=(.*))?$/s.exec(flag) ?? []
   const kind = OPTIONS.get(name)
-  const takesNext = value === undefined && kind !== undefined && kind !== 'flag'
-  if (kind === undefined) problems.push(faultOf(flag, name))
-  if (takesNext && next === undefined) problems.push(`--${name} has no value`)
-  return {
-    name: kind === undefined ? undefined : name,
-    value: value ?? (takesNext ? (next ?? '') : 'true'),
-    takesNext,
+  if (kind === undefined) {
+    problems.push(faultOf(flag, name))
+    return { name: undefined, value: '', takesNext: false }
   }
+  const takesNext = written === undefined && kind !== 'flag'
+  const value = takesNext ? next : (written ?? 'true')
+  if (value === undefined) problems.push(`--${name} has no value`)
+  return { name, value: value ?? '', takesNext }
 }
 
 /** Quotes no more than the name, because the rest may be a secret. */

@@ -47,11 +47,9 @@ export function readHeaders(
 }
 
 /** Carries one header. Returns its source for `IDENTITY_HEADERS`, or `undefined` where it needs none. */
-function carryHeader(
-  reading: Reading,
-  { label, name, claim, prefix }: InjectedHeader,
-): string | undefined {
+function carryHeader(reading: Reading, header: InjectedHeader): string | undefined {
   const { draft } = reading
+  const { label, name, claim, prefix } = header
   const lower = name.toLowerCase()
   if (lower === 'authorization') return carryAuthorization(reading, label, claim)
   if (claim === 'access_token') draft.set('PASS_ACCESS_TOKEN', true)
@@ -59,13 +57,7 @@ function carryHeader(
     draft.note('carried', label, `apps get \`${name}\``)
     return undefined
   }
-  const isOwn = !/^x-auth-request-|^x-forwarded-|^cookie$|^x-real-ip$|^host$/i.test(name)
-  const isFree = isOwn || FORWARDED_IDENTITY_HEADERS.some((each) => each.toLowerCase() === lower)
-  if (
-    !isFree ||
-    !/^[A-Za-z0-9-]{1,64}$/.test(name) ||
-    /_token$|^(?:created_at|expires_on)$/.test(claim.replace('access_token', ''))
-  ) {
+  if (!isFree(name) || NO_CLAIM.test(claim)) {
     draft.note(
       'todo',
       label,
@@ -76,6 +68,16 @@ function carryHeader(
   draft.note('carried', label, `\`${name}\` is in \`IDENTITY_HEADERS\``)
   const source = CLAIMS[claim] ?? claim
   return prefix === '' || claim === 'access_token' ? source : `"${escaped(prefix)}{${source}}"`
+}
+
+/** Values of its session that are no claims here. */
+const NO_CLAIM = /^(?:id_token|refresh_token|created_at|expires_on)$/
+
+/** Returns whether a header may be given to apps under this name. */
+function isFree(name: string): boolean {
+  if (FORWARDED_IDENTITY_HEADERS.some((each) => each.toLowerCase() === name.toLowerCase()))
+    return true
+  return /^(?!x-auth-request-|x-forwarded-|cookie$|x-real-ip$|host$)[a-z0-9-]{1,64}$/i.test(name)
 }
 
 /** Writes text so that a template sends it as it stands. */
@@ -101,38 +103,54 @@ function carryAuthorization({ draft }: Reading, label: string, claim: string): u
 
 function fromOptions(reading: Reading, isProxy: boolean): readonly InjectedHeader[] {
   const { values } = reading
-  const header = (option: string, name: string, claim: string): InjectedHeader => ({
-    label: values.label(option),
-    name,
-    claim,
-    prefix: '',
-  })
   tell(reading, 'set-xauthrequest', 'carried', 'apps get these headers always')
   tellBasic(reading)
   if (!isProxy) tellWithoutEffect(reading)
-  const user = values.isOn('prefer-email-to-user') ? 'email' : 'user'
-  const isPassed = values.isOn('pass-basic-auth', true) || values.isOn('pass-user-headers', true)
   const passesToken = values.isOn('pass-access-token')
-  const forwarded = [
-    header('pass-user-headers', 'X-Forwarded-Groups', 'groups'),
-    header('pass-user-headers', 'X-Forwarded-User', user),
-    ...(user === 'user' ? [header('pass-user-headers', 'X-Forwarded-Email', 'email')] : []),
-    header('pass-user-headers', 'X-Forwarded-Preferred-Username', 'preferred_username'),
-  ]
+  const given: readonly (readonly [isOn: boolean, option: string, name: string, claim: string])[] =
+    [
+      ...forwardedHeaders(reading).map(
+        ([name, claim]) => [isProxy, 'pass-user-headers', name, claim] as const,
+      ),
+      [isProxy && passesToken, 'pass-access-token', 'X-Forwarded-Access-Token', 'access_token'],
+      [
+        passesToken && values.isOn('set-xauthrequest'),
+        'pass-access-token',
+        'X-Auth-Request-Access-Token',
+        'access_token',
+      ],
+      [
+        isProxy && values.isOn('pass-authorization-header'),
+        'pass-authorization-header',
+        'Authorization',
+        'id_token',
+      ],
+      [
+        values.isOn('set-authorization-header'),
+        'set-authorization-header',
+        'Authorization',
+        'id_token',
+      ],
+    ]
+  return given.flatMap(([isOn, option, name, claim]) =>
+    isOn ? [{ label: values.label(option), name, claim, prefix: '' }] : [],
+  )
+}
+
+function forwardedHeaders({
+  values,
+}: Reading): readonly (readonly [name: string, claim: string])[] {
+  if (!values.isOn('pass-basic-auth', true) && !values.isOn('pass-user-headers', true)) return []
+  const users = values.isOn('prefer-email-to-user')
+    ? ([['X-Forwarded-User', 'email']] as const)
+    : ([
+        ['X-Forwarded-User', 'user'],
+        ['X-Forwarded-Email', 'email'],
+      ] as const)
   return [
-    ...(isProxy && isPassed ? forwarded : []),
-    ...(isProxy && passesToken
-      ? [header('pass-access-token', 'X-Forwarded-Access-Token', 'access_token')]
-      : []),
-    ...(passesToken && values.isOn('set-xauthrequest')
-      ? [header('pass-access-token', 'X-Auth-Request-Access-Token', 'access_token')]
-      : []),
-    ...(isProxy && values.isOn('pass-authorization-header')
-      ? [header('pass-authorization-header', 'Authorization', 'id_token')]
-      : []),
-    ...(values.isOn('set-authorization-header')
-      ? [header('set-authorization-header', 'Authorization', 'id_token')]
-      : []),
+    ['X-Forwarded-Groups', 'groups'],
+    ...users,
+    ['X-Forwarded-Preferred-Username', 'preferred_username'],
   ]
 }
 

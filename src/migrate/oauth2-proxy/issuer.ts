@@ -66,6 +66,13 @@ function issuerOfKeycloak(loginUrl: string | undefined): string | undefined {
 const MICROSOFT = 'https://login.microsoftonline.com'
 const ANY_TENANT = /^https:\/\/login\.microsoftonline\.com\/(?:common|organizations|consumers)\//
 
+const NO_TENANT: ReadonlySet<string | undefined> = new Set([
+  'common',
+  'organizations',
+  'consumers',
+  undefined,
+])
+
 /** Returns the issuer of the only tenant that may sign in; `undefined` where the option for the issuer stands. */
 function tenantIssuer(reading: Reading, provider: string): string | undefined {
   if (provider !== 'azure' && provider !== 'entra-id') {
@@ -73,23 +80,25 @@ function tenantIssuer(reading: Reading, provider: string): string | undefined {
       tell(reading, name, 'dropped', 'had no effect with this provider')
     return undefined
   }
-  const { values, draft } = reading
+  const { values } = reading
   const given = values.text('oidc-issuer-url')
+  tell(reading, 'azure-tenant', 'carried', 'is in the issuer')
+  if (given === undefined || ANY_TENANT.test(given)) return onlyTenant(reading, provider) ?? given
+  tell(
+    reading,
+    'entra-id-allowed-tenant',
+    'carried',
+    'follows from the issuer, which is one tenant',
+  )
+  return undefined
+}
+
+function onlyTenant(reading: Reading, provider: string): string | undefined {
+  const { values, draft } = reading
   const tenants = values.list('entra-id-allowed-tenant')
   const tenant = provider === 'azure' ? values.text('azure-tenant') : undefined
-  tell(reading, 'azure-tenant', 'carried', 'is in the issuer')
   const only = tenants.length === 1 ? tenants[0] : tenant
-  const isAny = given === undefined || ANY_TENANT.test(given)
-  if (!isAny) {
-    tell(
-      reading,
-      'entra-id-allowed-tenant',
-      'carried',
-      'follows from the issuer, which is one tenant',
-    )
-    return undefined
-  }
-  if (only !== undefined && !['common', 'organizations', 'consumers'].includes(only)) {
+  if (!NO_TENANT.has(only)) {
     tell(reading, 'entra-id-allowed-tenant', 'carried', 'is the tenant in `OIDC_ISSUER_URL`')
     return `${MICROSOFT}/${only}/v2.0`
   }
@@ -99,5 +108,5 @@ function tenantIssuer(reading: Reading, provider: string): string | undefined {
     values.label(option),
     'lets several tenants sign in, and each tenant has an issuer of its own: name one in `oidc.issuerUrl`, and make an installation for each further one',
   )
-  return given ?? `${MICROSOFT}/common/v2.0`
+  return undefined
 }

@@ -60,7 +60,7 @@ function expand(source: string): readonly string[] | undefined {
   const [, before = '', inside, after = ''] =
     /^([^()]*)\((?:\?:)?([\w./|-]+)\)([^?*+{].*|)$/s.exec(source) ?? []
   if (inside === undefined || inside === '/|$')
-    return source.includes('|') && !/\(\/\|\$\)$/.test(source) ? undefined : [source]
+    return source.includes('|') && !source.endsWith('(/|$)') ? undefined : [source]
   const alternatives = inside.split('|').map((each) => `${before}${each}${after}`)
   return alternatives.length > MAX_ALTERNATIVES ? undefined : alternatives
 }

@@ -2,7 +2,7 @@ import type { ConditionSource } from '../../config/rules/condition-source.ts'
 import type { EmailTrust } from './claims.ts'
 import { type Reading, readNamed, tell } from './reading.ts'
 
-/** Who may enter: everybody, or whoever meets a condition. */
+/** Condition of those who may enter, or everybody of the provider. */
 export type Entrance = 'anybody' | ConditionSource
 
 /** Reads who may enter. Both the address and, where groups are named, a group are needed, as in oauth2-proxy. */
@@ -198,14 +198,18 @@ function tellGroupsElsewhere(reading: Reading, provider: string): void {
       'todo',
       'Google puts no groups into its tokens, and Vestibule does not ask the directory: until Dex with its google connector, or another provider, sends them, the last rule lets nobody in',
     )
-  if (provider === 'azure' || provider === 'entra-id')
-    tell(
-      reading,
-      'allowed-group',
-      'provider',
-      'Entra sends object ids in `groups` if "Token configuration" says so, and no groups above 200: use app roles with `OIDC_GROUPS_CLAIM=roles` there',
-    )
-  if (provider === 'azure' && reading.values.text('azure-graph-group-field') === 'displayName')
+  if (provider === 'azure' || provider === 'entra-id') tellEntra(reading)
+  else tell(reading, 'azure-graph-group-field', 'dropped', 'had no effect with this provider')
+}
+
+function tellEntra(reading: Reading): void {
+  tell(
+    reading,
+    'allowed-group',
+    'provider',
+    'Entra sends object ids in `groups` if "Token configuration" says so, and no groups above 200: use app roles with `OIDC_GROUPS_CLAIM=roles` there',
+  )
+  if (reading.values.text('azure-graph-group-field') === 'displayName')
     tell(
       reading,
       'azure-graph-group-field',

@@ -13,21 +13,19 @@ export interface Substituted {
 /** Puts variables into a text as oauth2-proxy does. Throws `MigrationError` for a form that is not known. */
 export function substitute(source: string, environment: ReadonlyMap<string, string>): Substituted {
   const missing = new Set<string>()
-  const text = source.replaceAll(
-    REFERENCE,
-    (all, plain?: string, braced?: string, operator?: string, byDefault?: string) => {
-      if (all === '$$') return '$'
-      const name = plain ?? braced
-      if (name === undefined) {
-        throw new MigrationError([
-          'the alpha configuration has a reference to a variable in a form that is not known here: write ${NAME} or ${NAME:-default}',
-        ])
-      }
-      const value = environment.get(name)
-      if (value !== undefined && (value !== '' || !operator?.startsWith(':'))) return value
-      if (operator === undefined) missing.add(name)
-      return byDefault ?? ''
-    },
-  )
+  const text = source.replaceAll(REFERENCE, (all, ...groups: (string | undefined)[]) => {
+    if (all === '$$') return '$'
+    const [plain, braced, operator, byDefault] = groups
+    const name = plain ?? braced
+    if (name === undefined) {
+      throw new MigrationError([
+        'the alpha configuration has a reference to a variable in a form that is not known here: write ${NAME} or ${NAME:-default}',
+      ])
+    }
+    const value = environment.get(name)
+    if (value !== undefined && (value !== '' || !operator?.startsWith(':'))) return value
+    if (operator === undefined) missing.add(name)
+    return byDefault ?? ''
+  })
   return { text, missing: [...missing] }
 }

@@ -46,7 +46,7 @@ async function startWith(input: MigrationInput) {
       ...parseEnv(placed(input.env ?? '')),
       ...address,
       PATH: process.env['PATH'] ?? '',
-    } as Record<string, string>,
+    },
   })
   stack.defer(async () => void (await running.stop('SIGKILL')))
   const isUp = async () => (await fetch(`http://127.0.0.1:${port}/ping`)).ok
@@ -93,15 +93,15 @@ describe.skipIf(missing)(`oauth2-proxy itself decides as the examples say${missi
     const named = [...running.output().matchAll(/^\s+(?:-\w, )?--([\w.-]+)/gm)].map(
       ([, name = '']) => name,
     )
-    const beside = [
+    const beside = new Set([
       'alpha-config',
       'config',
       'config-test',
       'convert-config-to-alpha',
       'help',
       'version',
-    ]
-    expect(named.filter((name) => !beside.includes(name)).toSorted()).toEqual(
+    ])
+    expect(named.filter((name) => !beside.has(name)).toSorted()).toEqual(
       [...OPTIONS.keys()].toSorted(),
     )
   })
