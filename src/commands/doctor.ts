@@ -82,6 +82,7 @@ function createPatient(config: Config, environment: Environment, options: Option
     config,
     places,
     ask,
+    askProvider: plain,
     internal: {
       origins: options.internalUrl ? [options.internalUrl] : internalListeners(environment),
       ask: createAsk({ tls: adminTls(internalTlsFiles(environment), {}) }),

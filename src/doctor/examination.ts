@@ -11,6 +11,8 @@ export interface Patient {
   readonly places: readonly Place[]
   /** Asks as a browser does. */
   readonly ask: Ask
+  /** Asks as a browser that is sent to the provider does, at the address that DNS names. */
+  readonly askProvider: Ask
   readonly internal: InternalAddress
   /** Files and API of Traefik that were given. */
   readonly traefik: readonly TraefikSource[]

@@ -14,6 +14,8 @@ export interface GuardedPage {
 interface Forgery {
   readonly name: string
   readonly value: string
+  /** Set where a page is asked for, whose answer is a redirect. */
+  readonly isPage?: true
   /** Returns whether the answer shows that the value was believed. */
   readonly isBelieved: (error: string, location: string) => boolean
 }
@@ -26,26 +28,15 @@ export async function examineSentHeaders(
   config: Config,
   ask: Ask,
 ): Promise<readonly Finding[]> {
-  const get = async (headers: Readonly<Record<string, string>>) => {
-    const answer = await ask(url, { headers: { ...PAGE, ...headers } })
-    return { answer, error: errorOf(answer.body), location: answer.headers.location ?? '' }
-  }
-  const page = await get({})
-  // Names the page request, because a list of request headers mostly lacks Accept.
-  if (!page.location.startsWith(loginUrl)) {
-    return [
-      finding(
-        'headers_hidden',
-        `${url} was answered with ${page.answer.status} to a browser that asked for a page, and not with a redirect to the sign-in.`,
-      ),
-    ]
+  const page = await ask(url, { headers: PAGE })
+  if (!page.headers.location?.startsWith(loginUrl)) {
+    const seen = `${url} was answered with ${page.status} to a browser that asked for a page, and not with a redirect to the sign-in.`
+    return [finding('headers_hidden', seen)]
   }
   const believed: string[] = []
-  for (const { name, value, isBelieved } of forgeriesFor(new URL(url))) {
-    const { answer, location } = await get({
-      [name]: value,
-      Accept: name === 'X-Forwarded-Uri' ? PAGE.Accept : 'application/json',
-    })
+  for (const { name, value, isPage, isBelieved } of forgeriesFor(new URL(url))) {
+    const answer = await ask(url, { headers: { ...(isPage && PAGE), [name]: value } })
+    const { location = '' } = answer.headers
     if (isBelieved(ownAnswerOf(answer)?.error ?? '', location)) believed.push(name)
   }
   return [
@@ -63,10 +54,6 @@ export async function examineSentHeaders(
 }
 
 const PAGE = { Accept: 'text/html', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' }
-
-function errorOf(body: string): string {
-  return ownAnswerOf({ status: 0, headers: {}, body })?.error ?? ''
-}
 
 function forgeriesFor({ protocol }: URL): readonly Forgery[] {
   return [
@@ -88,6 +75,7 @@ function forgeriesFor({ protocol }: URL): readonly Forgery[] {
     {
       name: 'X-Forwarded-Uri',
       value: `/${MARK}`,
+      isPage: true,
       isBelieved: (_, location) => location.includes(MARK),
     },
   ]

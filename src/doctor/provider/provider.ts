@@ -3,6 +3,7 @@ import type { Config } from '../../config/config.ts'
 import { acceptedAlgorithms } from '../../oidc/discovery/accepted-algorithms.ts'
 import { createConfigurations } from '../../oidc/discovery/configurations.ts'
 import { discover } from '../../oidc/discovery/discovery.ts'
+import { metadataUrlOf, type ProviderAddresses } from '../../oidc/discovery/internal-address.ts'
 import type { UsableMetadata } from '../../oidc/discovery/metadata.ts'
 import { faultIn } from '../../oidc/request/provider-errors.ts'
 import { createProviderFetch, type ProviderFetch } from '../../oidc/request/provider-fetch.ts'
@@ -16,8 +17,7 @@ import { examineRedirectUris } from './redirect-uris.ts'
 /** Examines the provider with what the service itself uses, and asks as a browser without a session would. */
 export async function examineProvider(patient: Patient): Promise<readonly Finding[]> {
   const { config } = patient
-  const dates: number[] = []
-  const fetch = notingDates(createProviderFetch(config.proxies), dates)
+  const fetch = createProviderFetch(config.proxies)
   const found = await findMetadata(config, fetch)
   if ('findings' in found) return found.findings
   const { metadata, warnings } = found
@@ -25,7 +25,7 @@ export async function examineProvider(patient: Patient): Promise<readonly Findin
   const keys = await examineKeys(metadata, config, fetch)
   return [
     ...warnings.map((warning) => finding('provider_endpoint', `${warning}.`)),
-    ...clockFindings(dates),
+    ...(await examineClock(patient)),
     ...keys,
     ...pkceFindings(metadata),
     ...methodFindings(metadata, config, fetch),
@@ -34,14 +34,17 @@ export async function examineProvider(patient: Patient): Promise<readonly Findin
   ]
 }
 
+function addressesOf({ settings }: Config): ProviderAddresses {
+  const { OIDC_ISSUER_URL: issuerUrl, OIDC_INTERNAL_URL: internalUrl } = settings
+  return { issuerUrl, ...(internalUrl && { internalUrl }) }
+}
+
 async function findMetadata(
-  { settings }: Config,
+  config: Config,
   fetch: ProviderFetch,
 ): Promise<UsableMetadata | { readonly findings: readonly Finding[] }> {
-  const { OIDC_ISSUER_URL: issuerUrl, OIDC_INTERNAL_URL: internalUrl } = settings
-  const addresses = { issuerUrl, ...(internalUrl && { internalUrl }) }
   try {
-    return await discover({ ...addresses, use: 'sign-in', fetch })
+    return await discover({ ...addressesOf(config), use: 'sign-in', fetch })
   } catch (cause) {
     const fault = faultIn(cause)
     if (!fault) throw cause
@@ -60,23 +63,16 @@ async function findMetadata(
   }
 }
 
-/** Keeps the clock of the provider at each answer, as the difference from ours in seconds. */
-function notingDates(fetch: ProviderFetch, offsetsSeconds: number[]): ProviderFetch {
-  return async (...request) => {
-    const response = await fetch(...request)
-    const atMs = Date.parse(response.headers.get('date') ?? '')
-    if (!Number.isNaN(atMs)) offsetsSeconds.push((atMs - Date.now()) / 1000)
-    return response
-  }
-}
-
-function clockFindings([offsetSeconds = 0]: readonly number[]): readonly Finding[] {
-  if (Math.abs(offsetSeconds) <= CLOCK_TOLERANCE_SECONDS) return []
+/** Compares the clocks by the head of an answer, from which the service itself takes no date. */
+async function examineClock({ config, askProvider }: Patient): Promise<readonly Finding[]> {
+  const url = metadataUrlOf(addressesOf(config))
+  const answer = await askProvider(url).catch(() => undefined)
+  const offsetSeconds = (Date.parse(answer?.headers.date ?? '') - Date.now()) / 1000
+  if (Number.isNaN(offsetSeconds) || Math.abs(offsetSeconds) <= CLOCK_TOLERANCE_SECONDS) return []
   const direction = offsetSeconds > 0 ? 'ahead of' : 'behind'
   const seconds = Math.abs(offsetSeconds).toFixed(0)
-  return [
-    finding('provider_clock', `The provider’s clock is ${seconds} s ${direction} this machine’s.`),
-  ]
+  const seen = `The provider’s clock is ${seconds} s ${direction} this machine’s.`
+  return [finding('provider_clock', seen)]
 }
 
 async function examineKeys(

@@ -23,7 +23,7 @@ export async function examineRedirectUris(
 async function examineRedirectUri(
   { authorization_endpoint: endpoint = '' }: ServerMetadata,
   redirectUri: string,
-  { config, ask, note }: Patient,
+  { config, askProvider, note }: Patient,
 ): Promise<readonly Finding[]> {
   const { settings, authorizationParams } = config
   const url = new URL(endpoint)
@@ -43,7 +43,7 @@ async function examineRedirectUri(
   }
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
   try {
-    return judge(await ask(url.href, { headers: { Accept: 'text/html' } }), redirectUri)
+    return judge(await askProvider(url.href, { headers: { Accept: 'text/html' } }), redirectUri)
   } catch (cause) {
     note(
       `authorization_endpoint could not be asked from here (${failureCodeOf(cause)}), so redirect URIs were not examined.`,
