@@ -78,9 +78,8 @@ const OF_LOSS: Readonly<Record<string, FindingCode>> = { auth: 'redis_auth', tls
 function lossOf({ loss }: RedisConnection): Finding {
   if (!loss) return finding('redis_unreachable', 'Redis did not answer in time.')
   const code = codeOfLoss(loss.failure)
-  const at = loss.host === undefined ? 'Redis' : `${loss.host}:${loss.port}`
   const known = code === undefined ? OF_LOSS[loss.failure] : CODES[code]
-  return finding(known ?? 'redis_unreachable', `${at}: ${loss.reason}.`)
+  return finding(known ?? 'redis_unreachable', `${loss.reason}.`)
 }
 
 /** First release of each line that upstream mends with a fix for CVE-2025-49844, which gives users of Lua the server. */

@@ -92,7 +92,7 @@ export const checkOf = (
 /** Routes of a host as they should be, for any host. */
 export const routesOf = (
   { app, vestibule }: Pick<Installation, 'app' | 'vestibule'>,
-  changes: { readonly app?: Partial<ProxyRoute>; readonly signIn?: Partial<ProxyRoute> } = {},
+  changes: { readonly app?: object; readonly signIn?: Partial<ProxyRoute> } = {},
 ): readonly ProxyRoute[] => [
   { host: '*', backend: app.url, forwardAuth: checkOf(vestibule), ...changes.app },
   { host: '*', pathPrefix: '/oauth2/', backend: publicUrl(vestibule), ...changes.signIn },

@@ -81,7 +81,7 @@ export const SERVICE_CODES = {
   client_credentials: {
     why: 'The provider does not accept the client’s credentials, so each sign-in fails at its end.',
     remedy:
-      'Set OIDC_CLIENT_SECRET, or OIDC_CLIENT_KEY, to what is registered, and OIDC_TOKEN_ENDPOINT_AUTH_METHOD to its method.',
+      'Set OIDC_CLIENT_SECRET, or OIDC_CLIENT_PRIVATE_KEY, to what is registered, and OIDC_TOKEN_ENDPOINT_AUTH_METHOD to its method.',
   },
   client_grant: {
     why: 'The client may not redeem codes, so each sign-in fails at its end.',
@@ -93,12 +93,11 @@ export const SERVICE_CODES = {
   },
   redis_auth: {
     why: 'Redis refuses the service, so nobody can sign in.',
-    remedy: 'Set REDIS_USERNAME and REDIS_PASSWORD (or REDIS_PASSWORD_FILE) to those of Redis.',
+    remedy: 'Set REDIS_USERNAME and REDIS_PASSWORD to those of Redis.',
   },
   redis_tls: {
     why: 'The connection to Redis fails or would be open to eavesdroppers.',
-    remedy:
-      'Set REDIS_ENABLE_TLS as the server does, REDIS_TLS_CA_FILE to its authority and REDIS_TLS_SERVER_NAME.',
+    remedy: 'Set REDIS_ENABLE_TLS as the server does, and REDIS_CA_FILE to its authority.',
   },
   redis_rights: {
     why: 'Redis refuses a command that the service needs.',

@@ -68,7 +68,7 @@ export const TRAEFIK_CODES = {
   },
   sign_in_router_missing: {
     why: 'Nobody can sign in, because no router leads BASE_PATH to Vestibule.',
-    remedy: 'Add the router vestibule that `vestibule render traefik` prints.',
+    remedy: 'Add the router for BASE_PATH that `vestibule render traefik` prints.',
   },
   sign_in_guarded: {
     why: 'The check answers 403 for the paths under BASE_PATH, so nobody can sign in.',

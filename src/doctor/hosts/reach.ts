@@ -55,7 +55,7 @@ function isForTls({ status, body, headers }: Answer, { site, hostname }: Place):
 const DAY_MS = 86_400_000
 const NEAR_END_MS = 14 * DAY_MS
 /** Part of the lifetime that is left when a certificate counts as near its end, because some live for days only. */
-const NEAR_END_PART = 1 / 6
+const NEAR_END_PART = 1 / 5
 
 function nearEnd({ site }: Place, { certificate }: Answer): readonly Finding[] {
   if (!certificate) return []
