@@ -7,7 +7,7 @@ import { TRAEFIK_CODES } from './codes/traefik-codes.ts'
 export interface Finding {
   /** Stable name, in snake case: docs/doctor.md lists all. */
   readonly code: FindingCode
-  /** What was asked and answered; no secret, and no text of others that is not cleaned and bounded. */
+  /** The request and its answer; no secret, and no text of others that is not cleaned and bounded. */
   readonly seen: string
   readonly why: string
   /** The change that mends it: setting, option or command. */

@@ -23,7 +23,7 @@ interface Traefik {
   }
 }
 
-/** What `render traefik` prints, beside an app and an entry point as in the documentation. */
+/** Output of `render traefik`, beside an app and an entry point as in the documentation. */
 function configured(): Traefik {
   const rendered = parse(traefikFile(config, 'vestibule')) as Traefik
   const encodedCharacters = { allowEncodedBackSlash: false, allowEncodedNullCharacter: false }

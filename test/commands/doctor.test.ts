@@ -20,7 +20,7 @@ import { faults } from '../support/provider.ts'
 const started = prepared(startInstallation)
 const { pathOf, write } = useFolder()
 
-/** What is wrong in one examination, and how the command is called. */
+/** Fault of one examination, and how the command is called. */
 interface Planted {
   readonly gateway?: Gateway
   readonly changes?: Readonly<Record<string, string | undefined>>

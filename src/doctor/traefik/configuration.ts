@@ -11,7 +11,7 @@ export interface Router {
   readonly service: string
 }
 
-/** What is known of Traefik's configuration; each part may be empty. */
+/** Known parts of Traefik's configuration, each of which may be empty. */
 export interface TraefikConfiguration {
   readonly version?: string
   readonly entryPoints: ReadonlyMap<string, Options>
