@@ -56,7 +56,10 @@ export function createAsk({ tls, connect }: AskerOptions = {}): Ask {
     })
     const certificate = certificateOf(response)
     const { statusCode: status = 0, headers: given } = response
-    const body = await readBounded(response)
+    const body = await readBounded(response).catch((cause: unknown) => {
+      // Node reports the end of the time within a body as a connection that was reset.
+      throw options.signal.aborted ? options.signal.reason : cause
+    })
     return { status, headers: given, body, ...(certificate && { certificate }) }
   }
 }

@@ -474,9 +474,23 @@ describe('a planted fault is found by its code, and nothing besides what follows
   })
 })
 
-test('an installation as it should be has no findings, over http and over https', async () => {
+/** Signs in at a host of its own, for a host below a wildcard. */
+const withPublicUrl: Plant = async (installation, stack) => {
+  const { provider, ports } = installation
+  const [home, app] = ['auth', 'app'].map((name) => `http://${name}.apps.localhost:${ports.plain}`)
+  await provider.allowOrigin(`${home}`)
+  const settings = {
+    PUBLIC_URL: `${home}`,
+    PROTECTED_HOSTS: `http://*.apps.localhost:${ports.plain}`,
+    COOKIE_DOMAIN: 'apps.localhost',
+  }
+  const args = ['--host', new URL(`${app}`).host]
+  return ofService(settings, { changes: settings, args })(installation, stack)
+}
+
+test('an installation as it should be has no findings, over http, https and with PUBLIC_URL', async () => {
   const installation = started()
-  for (const plant of [(): Planted => ({}), byTls(() => ({}))]) {
+  for (const plant of [(): Planted => ({}), byTls(() => ({})), withPublicUrl]) {
     await using stack = new AsyncDisposableStack()
     const { gateway = {}, changes = {}, args = [] } = await plant(installation, stack)
     stack.use(await startGateway(installation, gateway))

@@ -23,7 +23,7 @@ export async function examineSignIn(
     const isPassing = answer.status === 503
     return [finding(isPassing ? 'sign_in_unavailable' : 'sign_in_failed', seen)]
   }
-  if (target.origin === site.origin && target.pathname.startsWith(addresses.basePath)) {
+  if (target.origin === new URL(url).origin && target.pathname.startsWith(addresses.basePath)) {
     return [finding('sign_in_loop', `${shown} redirects to ${cleanUrl(target.href)}.`)]
   }
   return [

@@ -23,18 +23,60 @@ const HOST = 'whoami.apps.localhost'
 function composeSettings(): Record<string, string> {
   const lines = readFileSync(`${COMPOSE}/vestibule.env`, 'utf8').split('\n')
   return Object.fromEntries(
-    lines.filter((line) => /^[A-Z]/.test(line)).map((line) => line.split(/=(.*)/s)),
+    lines
+      .filter((line) => /^[A-Z]/.test(line))
+      .map((line) => line.split(/=(.*)/s).slice(0, 2) as [string, string]),
   )
 }
 
-test('nothing is wrong with the configuration of docker-compose.yml', async ({
-  skip,
-  onTestFinished,
-}) => {
+/** Faults that a real Traefik shows from outside, planted in the files as they run; those that are given stay as they are. */
+const PLANTED: readonly (readonly [codes: readonly string[], plant: (text: string) => string])[] = [
+  [[], (text) => text],
+  [
+    ['forwarded_headers'],
+    (text) =>
+      text
+        .replace(/( +)http:\n/, '$1forwardedHeaders: { insecure: true }\n$&')
+        .replace(/^( +)X-Forwarded-(?:Host|Method|Uri): ""\n/gm, ''),
+  ],
+  [['alias_headers'], (text) => text.replaceAll('Strategy: delete', 'Strategy: keep')],
+  [['app_unguarded'], (text) => text.replace('middlewares: [protected]', '')],
+  [['base_path_guarded'], (text) => text.replace('priority: 100000', 'priority: 1')],
+  [
+    ['base_path_guarded'],
+    (text) => text.replace('priority: 100000', '$&\n      middlewares: [protected]'),
+  ],
+  [['check_unreachable'], (text) => text.replace(/localhost:\d+\/auth/, 'localhost:9/auth')],
+  [
+    ['check_unreachable'],
+    (text) => text.replace(/^ +ca: .*$/m, '          insecureSkipVerify: false'),
+  ],
+  [
+    ['answer_replaced'],
+    (text) => text.replace('maxResponseBodySize: 16384', 'maxResponseBodySize: 16'),
+  ],
+  [
+    ['headers_hidden'],
+    (text) =>
+      text.replace('trustForwardHeader:', 'authRequestHeaders: [Authorization]\n        $&'),
+  ],
+  [
+    ['base_path_stripped'],
+    (text) =>
+      text
+        .replace('priority: 100000', '$&\n      middlewares: [strip]')
+        .replace(
+          '  middlewares:\n    vestibule-strip:',
+          '  middlewares:\n    strip: { stripPrefix: { prefixes: [/oauth2] } }\n    vestibule-strip:',
+        ),
+  ],
+]
+
+test.for(PLANTED)('compose with real Traefik: %s', async ([codes, planted], { skip }) => {
   skip(!findProgram('traefik'), 'traefik is not on PATH')
   await using stack = new AsyncDisposableStack()
   using tls = await makeTlsFiles()
-  const ports = [await steadyPort(), await steadyPort()]
+  const ports = codes.length === 0 ? [await steadyPort(), await steadyPort()] : [await steadyPort()]
   const hosts = ports.map((port) => `http://${HOST}:${port}`)
   const password = randomBytes(8).toString('hex')
   const redis = stack.use(await startRedis({ password }))
@@ -71,10 +113,13 @@ test('nothing is wrong with the configuration of docker-compose.yml', async ({
         const directory = join(folder, 'dynamic')
         await mkdir(directory)
         for (const file of globSync(`${COMPOSE}/dynamic/*`))
-          await writeFile(join(directory, basename(file)), here(await readFile(file, 'utf8')))
+          await writeFile(
+            join(directory, basename(file)),
+            planted(here(await readFile(file, 'utf8'))),
+          )
         const ready = `{rule: 'Host(\`${readyHost}\`)', service: ping@internal, priority: 9999}`
         await writeFile(join(directory, 'ready.yaml'), `http: {routers: {ready: ${ready}}}\n`)
-        const text = here(await readFile(`${COMPOSE}/traefik.yaml`, 'utf8'))
+        const text = planted(here(await readFile(`${COMPOSE}/traefik.yaml`, 'utf8')))
           .replace(':8080', `127.0.0.1:${port}`)
           .replace(':8082', '127.0.0.1:0')
           .replace('ping: {}', 'ping: {manualRouting: true}')
@@ -90,9 +135,11 @@ test('nothing is wrong with the configuration of docker-compose.yml', async ({
     environment,
     ...given.map((path) => `--traefik-config=${path}`),
   )
-  onTestFinished(({ task }) => void (task.result?.state === 'fail' && process.stdout.write(output)))
-  expect(findings).toEqual([])
-  expect(code).toBe(0)
+  expect(
+    findings.map((each) => each.code),
+    output,
+  ).toEqual(codes)
+  expect(code).toBe(codes.length === 0 ? 0 : 1)
 })
 
 test('nothing is wrong with the demo', async ({ skip }) => {
@@ -125,7 +172,9 @@ function environmentOfService(parent: number): Record<string, string> {
       const entries = readFileSync(`${folder}/environ`, 'utf8')
         .split('\0')
         .filter((each) => each.includes('='))
-      return Object.fromEntries(entries.map((each) => each.split(/=(.*)/s)))
+      return Object.fromEntries(
+        entries.map((each) => each.split(/=(.*)/s).slice(0, 2) as [string, string]),
+      )
     } catch {
       // The process has ended meanwhile.
     }
