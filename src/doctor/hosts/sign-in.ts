@@ -2,7 +2,7 @@ import type { Config } from '../../config/config.ts'
 import { cleanUrl } from '../../core/clean-text.ts'
 import type { Addresses } from '../../http/addresses.ts'
 import type { Answer, Ask } from '../ask.ts'
-import { type Finding, finding } from '../finding.ts'
+import { type Finding, finding, quoted } from '../finding.ts'
 import { ownAnswerOf } from '../own-answer.ts'
 import type { Place } from '../places.ts'
 
@@ -65,7 +65,7 @@ function judgeCookie(shown: string, { headers }: Answer, reach: Reach): readonly
   const name = pair.slice(0, pair.indexOf('='))
   const attributes = rest.map((each) => each.trim().toLowerCase())
   if (!isDropped(name, attributes, reach)) return []
-  const seen = `${shown} sets ${name} with ${attributes.join('; ')}, which browsers drop.`
+  const seen = `${shown} sets ${quoted(name)} with ${quoted(attributes.join('; '))}, which browsers drop.`
   return [finding('login_cookie', seen)]
 }
 
