@@ -212,7 +212,8 @@ const HOSTS: Table = {
   }),
   'headers_hidden: every header': between('check', { request: without('cookie') }),
   'alias_headers: aliasHeadersStrategy': () => ({ gateway: { underscoreHeadersStrategy: 'keep' } }),
-  'forwarded_headers: forwardedHeaders.insecure': trustingForwarded,
+  'forwarded_headers: X-Forwarded-Host, X-Forwarded-Proto, X-Forwarded-Method, X-Forwarded-Uri':
+    trustingForwarded,
   'sign_in_failed: BASE_PATH': between('pages', { response: without('location') }),
   'sign_in_loop: PUBLIC_URL': (installation, stack) =>
     between('pages', {
