@@ -127,7 +127,7 @@ describe.concurrent('the command line', () => {
     const { code, lines } = await run([name])
     expect(code).toBe(2)
     expect(lines).toEqual([
-      `vestibule: no command ${name}; the commands are serve, check-config, healthcheck, render, explain, sessions, broadcast, certificates`,
+      `vestibule: no command ${name}; the commands are serve, check-config, healthcheck, render, explain, doctor, migrate, sessions, broadcast, certificates`,
     ])
   })
 

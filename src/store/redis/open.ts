@@ -6,6 +6,7 @@ import type { Fingerprint } from '../../replicas/differences.ts'
 import { watchSettling } from '../settling.ts'
 import type { SharedState, StateListeners } from '../shared-state.ts'
 import { observeDisturbances } from './disturbances.ts'
+import { namesIn } from './names.ts'
 import { createObservedRedis } from './observed-redis.ts'
 import type { RedisObserver } from './observer.ts'
 import { openConnection } from './open-connection.ts'
@@ -31,16 +32,13 @@ export interface RedisStateOptions {
 const PROBE_TIMEOUT_MS = 1000
 const REPLICA_ID_BYTES = 6
 
-/** One channel for all installations, so that replicas with different prefixes receive each other's announcements. */
-const FLEET_CHANNEL = 'vestibule:fleet'
-
 const ignore = () => undefined
 
 /** Opens the shared state in Redis and returns at once, whether or not Redis can be reached. */
 export function openRedisState(options: RedisStateOptions): SharedState {
   const { prefix, database, now } = options
   const place = `${prefix}${database}`
-  const names = { prefix, channel: `${place}:events`, fleetChannel: FLEET_CHANNEL }
+  const names = namesIn(prefix, database)
   const settling = watchSettling(now)
   const observer = observeDisturbances(options.observer, settling)
   const listeners: StateListeners = {

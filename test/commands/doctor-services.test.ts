@@ -1,0 +1,177 @@
+import { randomBytes } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { describe, expect, test } from 'vitest'
+import { doctor } from '../../src/commands/doctor.ts'
+import type { Environment } from '../../src/config/config.ts'
+import { loadConfig } from '../../src/config/load.ts'
+import { SETTING_NAMES } from '../../src/config/settings/settings.ts'
+import { type Answer, createAsk, failureCodeOf } from '../../src/doctor/ask.ts'
+import type { Patient } from '../../src/doctor/examination.ts'
+import { runExamination } from '../../src/doctor/examinations.ts'
+import { CODES, type Finding } from '../../src/doctor/finding.ts'
+import { examinePlainPort } from '../../src/doctor/hosts/reach.ts'
+import { examineInternalListener } from '../../src/doctor/internal-listener.ts'
+import { findPlaces } from '../../src/doctor/places.ts'
+import { examineRedisServer } from '../../src/doctor/redis.ts'
+import { examineRuntime } from '../../src/doctor/runtime.ts'
+import { createAuthority } from '../../stand-ins/certificates.ts'
+import { closeServer, listenOn } from '../../stand-ins/network/server.ts'
+import { runCommand } from '../support/command.ts'
+import { confidential } from '../support/configuration.ts'
+import { type RedisOptions, startRedis } from '../support/redis.ts'
+import { redisMissing } from '../support/redis-home.ts'
+
+const KEY = randomBytes(32).toString('base64')
+
+const patientWith = (changes: Environment = {}, more: Partial<Patient> = {}) =>
+  ({
+    config: loadConfig({
+      ...confidential,
+      SESSION_ENCRYPTION_KEY: KEY,
+      ...changes,
+    }),
+    versions: { own: '0.1.0', node: '26.13.1' },
+    note: () => undefined,
+    ...more,
+  }) as Patient
+
+const codesOf = (findings: readonly Finding[]) => findings.map(({ code }) => code)
+
+const missing = await redisMissing()
+
+const READ_ONLY = 'user vestibule on >secret ~vestibule:* &* +@all -zadd'
+
+type RedisRow = readonly [code: string, names: string, options: RedisOptions, changes: Environment]
+
+const ROWS: readonly RedisRow[] = [
+  ['redis_auth', 'REDIS_PASSWORD', { password: 'right' }, { REDIS_PASSWORD: 'wrong' }],
+  ['redis_auth', 'REDIS_PASSWORD', { password: 'right' }, {}],
+  ['redis_tls', 'REDIS_ENABLE_TLS', {}, { REDIS_ENABLE_TLS: 'true', REDIS_CONNECT_TIMEOUT: '1' }],
+  [
+    'redis_rights',
+    '+zadd',
+    { users: [READ_ONLY] },
+    { REDIS_USERNAME: 'vestibule', REDIS_PASSWORD: 'secret' },
+  ],
+  ['redis_eviction', 'noeviction', { args: ['--maxmemory-policy', 'allkeys-lru'] }, {}],
+  ['redis_full', 'maxmemory', { args: ['--maxmemory', '1'] }, {}],
+  ['redis_replica', 'REDIS_ADDRESS', { args: ['--replicaof', '127.0.0.1', '9'] }, {}],
+  ['redis_cluster', 'REDIS_CLUSTER', { args: ['--cluster-enabled', 'yes'] }, {}],
+]
+
+describe('a fault of Redis', () => {
+  test.for(ROWS)('is %s, whose remedy names %s', async (row, { skip }) => {
+    skip(missing !== undefined, missing)
+    const [code, names, options, changes] = row
+    await using redis = await startRedis(options)
+    const before = await redis.cli('DBSIZE')
+    const address = { REDIS_ENABLED: 'true', REDIS_ADDRESS: `127.0.0.1:${redis.port}` }
+    const findings = await examineRedisServer(patientWith({ ...address, ...changes }))
+    expect(new Set(codesOf(findings))).toEqual(new Set([code]))
+    expect(findings.map(({ seen, remedy }) => seen + remedy).join()).toContain(names)
+    expect(findings.map(({ seen }) => seen).join()).not.toMatch(/wrong|secret/)
+    expect(await redis.cli('DBSIZE')).toBe(before)
+  })
+
+  test('that cannot be reached or speaks TLS is named, and a good one has none', async ({
+    skip,
+  }) => {
+    skip(missing !== undefined, missing)
+    await using redis = await startRedis({ tls: { authority: await createAuthority() } })
+    const address = { REDIS_ENABLED: 'true', REDIS_ADDRESS: `127.0.0.1:${redis.port}` }
+    expect(codesOf(await examineRedisServer(patientWith(address)))).toEqual(['redis_tls'])
+    const trusting = { REDIS_ENABLE_TLS: 'true', REDIS_CA_FILE: redis.clientFiles.ca }
+    expect(await examineRedisServer(patientWith({ ...address, ...trusting }))).toEqual([])
+    await redis.kill()
+    expect(codesOf(await examineRedisServer(patientWith(address)))).toEqual(['redis_unreachable'])
+  })
+})
+
+const answering =
+  (body: unknown, status = 200) =>
+  async (): Promise<Answer> => ({
+    status,
+    headers: {},
+    body: JSON.stringify(body),
+  })
+
+const healthy = { reasons: [], version: '0.1.0' }
+
+test.each([
+  ['nothing', healthy, []],
+  [
+    'degraded',
+    { ...healthy, reasons: [{ code: 'fleet_rules', message: 'replicas differ' }] },
+    ['degraded'],
+  ],
+  ['another version', { ...healthy, version: '0.0.9' }, ['service_version']],
+  ['another service', { ok: true }, ['internal_unreachable']],
+])('the running service says %s', async (_, body, codes) => {
+  const internal = { origins: ['http://127.0.0.1:4181'], ask: answering(body) }
+  expect(codesOf(await examineInternalListener(patientWith({}, { internal })))).toEqual(codes)
+})
+
+test.each([
+  ['26.12.0', ['node_version']],
+  ['26.12.1', []],
+  ['27.0.0', []],
+])('Node %s', async (node, codes) => {
+  expect(codesOf(await examineRuntime(patientWith({}, { versions: { own: '', node } })))).toEqual(
+    codes,
+  )
+})
+
+test.each([
+  [200, ['http_open']],
+  [301, []],
+  [404, []],
+])('port 80 of an https host answers %s', async (status, codes) => {
+  const {
+    places: [place],
+  } = findPlaces(patientWith().config, [])
+  if (!place) throw new Error('no place')
+  expect(codesOf(await examinePlainPort(place, answering('', status)))).toEqual(codes)
+})
+
+test.each(['/head', '/body'])(
+  'a server that hangs at its %s ends a request at its limit',
+  async (path) => {
+    const server = createServer(({ url }, response) => {
+      if (url === '/body') response.write('{')
+    })
+    const port = await listenOn(server)
+    const asked = createAsk()(`http://127.0.0.1:${port}${path}`, { timeoutMs: 50 })
+    expect(failureCodeOf(await asked.catch((cause: unknown) => cause))).toBe('TIMEOUT')
+    await closeServer(server)
+  },
+)
+
+test('a part that throws is one finding, and a host below a wildcard is examined as it is named', async () => {
+  const title = 'the moon'
+  const examine = () => Promise.reject(Object.assign(new Error('a secret'), { code: 'EBROKEN' }))
+  const [found] = await runExamination({ title, examine }, patientWith())
+  expect([found?.code, found?.seen]).toEqual(['examination_failed', 'the moon: EBROKEN.'])
+  const { config } = patientWith({ PROTECTED_HOSTS: '*.example.com' })
+  const { places, untried, foreign } = findPlaces(config, ['app.example.com', 'app.example.org'])
+  expect(places.map(({ site }) => site.origin)).toEqual(['https://app.example.com'])
+  expect([untried, foreign]).toEqual([[], ['app.example.org']])
+  expect(findPlaces(config, []).untried).toHaveLength(1)
+})
+
+test.each([['--nothing'], ['--internal-url=ftp://a'], ['--ca='], ['word'], ['--connect=a b']])(
+  'a usage error ends with 2: %s',
+  async (option) => {
+    const { code, output } = await runCommand(() => doctor(confidential, option))
+    expect([code, output.slice(0, 23)]).toEqual([2, 'usage: vestibule doctor'])
+  },
+)
+
+test('docs/doctor.md explains every code, and no other', () => {
+  const [, codes = ''] = readFileSync('docs/doctor.md', 'utf8').split('## Codes')
+  const explained = [...codes.matchAll(/^\| `([a-z_]+)` \|/gm)].map(([, code]) => code)
+  expect(new Set(explained)).toEqual(new Set(Object.keys(CODES)))
+  const texts = Object.values(CODES).flatMap(({ why, remedy }) => [why, remedy])
+  const named = new Set(texts.join(' ').match(/\b[A-Z]+_[A-Z_]+\b/g))
+  expect([...named].filter((name) => !SETTING_NAMES.some((each) => each === name))).toEqual([])
+})
