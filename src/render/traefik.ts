@@ -5,19 +5,24 @@ import { checkOptions, explained, stripOptions } from './middlewares.ts'
 import { namesOf, STRIP } from './policy-names.ts'
 
 /** Exceeds every default priority of Traefik, which is the length of a rule. */
-const SIGN_IN_PRIORITY = 100_000
+export const SIGN_IN_PRIORITY = 100_000
 
 const TLS_FOLDER = '/etc/traefik/vestibule-tls'
 
 /** Returns the router rule for `BASE_PATH` on every host of this installation. */
-export function signInRule({ settings, publicSite, hosts }: Config) {
-  const patterns = [...(publicSite ? [patternOf(publicSite)] : []), ...hosts]
-  const matchers = [...new Set(patterns.map(hostMatcher))]
+export function signInRule(config: Config) {
+  const { settings } = config
+  const matchers = [...new Set(signInHosts(config).map(hostMatcher))]
   const anyHost = matchers.length === 1 ? matchers.join('') : `(${matchers.join(' || ')})`
   return {
     rule: `${anyHost} && PathPrefix(\`${settings.BASE_PATH}/\`)`,
     priority: SIGN_IN_PRIORITY,
   }
+}
+
+/** Returns the hosts on which `BASE_PATH` leads to Vestibule. */
+export function signInHosts({ publicSite, hosts }: Config): readonly HostPattern[] {
+  return [...(publicSite ? [patternOf(publicSite)] : []), ...hosts]
 }
 
 /**
