@@ -7,7 +7,6 @@ import type { RedisConfig } from '../../src/config/redis/redis.ts'
 import { type RouteKind, signInRoute } from '../../src/render/sign-in-route.ts'
 import { COMBINATIONS, REDIS } from './combinations.ts'
 import {
-  type IngressRouteSpec,
   K8S,
   type Manifest,
   type NetworkPolicySpec,
@@ -17,6 +16,7 @@ import {
   type ServiceSpec,
   type Workload,
 } from './manifests.ts'
+import { routesOf } from './routes.ts'
 import { fileSettings, loadSettings } from './settings.ts'
 
 const NO_KUBECTL = 'kubectl is not on PATH: the overlays cannot be rendered'
@@ -65,16 +65,13 @@ describe.for(COMBINATIONS)('$title', ({ overlay, redis, routes, extras, componen
   })
 
   check('routes each app through the middleware of its own namespace', () => {
-    const apps = ofKind(objects, 'IngressRoute', 'HTTPRoute', 'Ingress').filter(
-      (each) => !isSignIn(each),
-    )
-    expect(apps).toHaveLength(overlay === 'overlays/demo' ? 1 : 0)
-    for (const app of apps) {
-      expect(middlewareOf(app)).toEqual(['elsewhere', 'protected'])
-      const { spec } = named<ServiceSpec>(objects, 'Service', 'whoami')
-      expect(backendOf(app)).toEqual(['whoami', app.kind === 'HTTPRoute' ? 80 : 'http'])
-      expect(spec.ports).toMatchObject([{ name: 'http', port: 80 }])
-    }
+    const apps = routesOf(objects).filter(({ name }) => name !== 'vestibule')
+    const port = routes === 'gateway-api' ? 80 : 'http'
+    const whoami = { namespace: 'elsewhere', middlewares: ['protected'], service: 'whoami', port }
+    expect(apps).toMatchObject(overlay === 'overlays/demo' ? [whoami] : [])
+    if (apps.length === 0) return
+    const { spec } = named<ServiceSpec>(objects, 'Service', 'whoami')
+    expect(spec.ports).toMatchObject([{ name: 'http', port: 80 }])
   })
 
   check('leaves the number of pods to the autoscaler alone', () => {
@@ -168,20 +165,6 @@ type Role = Manifest & {
 interface GatewaySpec {
   readonly listeners: readonly object[]
 }
-interface HttpRouteSpec {
-  readonly rules: readonly {
-    readonly filters: readonly { readonly extensionRef: { readonly name: string } }[]
-    readonly backendRefs: readonly { readonly name: string; readonly port: number }[]
-  }[]
-}
-interface IngressSpec {
-  readonly rules: readonly { readonly http: { readonly paths: readonly IngressPath[] } }[]
-}
-interface IngressPath {
-  readonly backend: {
-    readonly service: { readonly name: string; readonly port: { readonly name: string } }
-  }
-}
 interface ScalerSpec {
   readonly scaleTargetRef: object
   readonly minReplicas: number
@@ -214,29 +197,4 @@ function serversOf(redis: RedisConfig) {
     case 'sentinel':
       return redis.sentinels
   }
-}
-
-/** Namespace and name of the only middleware of a route. */
-function middlewareOf({ metadata: { namespace, annotations }, spec }: Manifest) {
-  const named = annotations?.['traefik.ingress.kubernetes.io/router.middlewares']
-  if (named !== undefined) return /^(.+)-(protected)@kubernetescrd$/.exec(named)?.slice(1)
-  const { rules, routes } = spec as Partial<HttpRouteSpec & IngressRouteSpec>
-  const names = rules
-    ? rules.flatMap(({ filters }) => filters.map(({ extensionRef }) => extensionRef.name))
-    : routes?.flatMap(({ middlewares = [] }) => middlewares.map(({ name }) => name))
-  return [namespace, ...(names ?? [])]
-}
-
-/** Service of the only backend of a route, with its port. */
-function backendOf({ kind, spec }: Manifest) {
-  if (kind === 'HTTPRoute') {
-    const [rule] = (spec as HttpRouteSpec).rules
-    return rule?.backendRefs.flatMap(({ name, port }) => [name, port])
-  }
-  if (kind === 'IngressRoute') {
-    const [route] = (spec as IngressRouteSpec).routes
-    return route?.services.flatMap(({ name, port }) => [name, port])
-  }
-  const [rule] = (spec as IngressSpec).rules
-  return rule?.http.paths.flatMap(({ backend: { service } }) => [service.name, service.port.name])
 }

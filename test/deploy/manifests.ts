@@ -81,6 +81,7 @@ export interface CertificateSpec {
 export interface IngressRouteSpec {
   routes: {
     match: string
+    priority?: number
     middlewares?: { name: string }[]
     services: { name: string; port: number | string }[]
   }[]
