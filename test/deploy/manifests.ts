@@ -116,13 +116,13 @@ export const renderedWith = (
 function switched(text: string, components: readonly string[]): string {
   const missing = new Set(components)
   const lines = (block: string) =>
-    block.replaceAll(/^ {2}(?:# )?- (\S+)$/gm, (_, path: string) => {
+    block.replaceAll(/^(?: {2})?(?:# )?- (\S+)$/gm, (_, path: string) => {
       const name = path.replace(/^(?:\.\.\/)+(?:components\/)?/, '')
       return `  ${missing.delete(name) ? '' : '# '}- ${path}`
     })
   const made = text
     .replace(
-      /^(?:# )?(components:\n)((?: {2}.*\n)+)/m,
+      /^(?:# )?(components:\n)((?:(?: {2}|# - ).*\n)+)/m,
       (_, key: string, block: string) => `${key}${lines(block)}`,
     )
     .replace(/^replicas:\n.*\n/m, components.includes('hpa') ? '' : '$&')

@@ -68,13 +68,10 @@ export async function startApiServer() {
 }
 
 function runKubectl(config: string, args: readonly string[], input: string) {
+  const program = findProgram('kubectl') ?? ''
   const options = { input, encoding: 'utf8' } as const
-  const { status, stdout, stderr } = spawnSync(
-    'kubectl',
-    [`--kubeconfig=${config}`, ...args],
-    options,
-  )
-  return { code: status, said: stderr.trim(), made: stdout.trim() }
+  const { status, stderr } = spawnSync(program, [`--kubeconfig=${config}`, ...args], options)
+  return { code: status, said: stderr.trim() }
 }
 
 function kubeconfig(port: number, token: string): string {
