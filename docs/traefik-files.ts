@@ -4,6 +4,7 @@ import { internalTlsFiles } from '../src/commands/internal-listener.ts'
 import type { Config, Environment } from '../src/config/config.ts'
 import { loadConfig } from '../src/config/load.ts'
 import { kubernetesManifests } from '../src/render/kubernetes.ts'
+import { ROUTE_KINDS, type RouteKind } from '../src/render/sign-in-route.ts'
 import { traefikFile } from '../src/render/traefik.ts'
 
 const K8S = 'deploy/k8s'
@@ -15,8 +16,15 @@ export const TRAEFIK_FILES: Readonly<Record<string, () => string>> = {
   'deploy/traefik/dynamic/vestibule.yaml': () => file('deploy/traefik'),
   // The middlewares depend on neither hosts nor provider, so one copy serves every overlay.
   [`${K8S}/components/middleware/middleware.yaml`]: () => kubernetes('demo').middlewares,
-  [`${K8S}/overlays/demo/sign-in.yaml`]: () => kubernetes('demo').signIn,
-  [`${K8S}/overlays/production/sign-in.yaml`]: () => kubernetes('production').signIn,
+  ...Object.fromEntries(['demo', 'production'].flatMap(signInFiles)),
+}
+
+/** The routes to the sign-in pages: IngressRoutes in the overlay, those of other providers in its components. */
+function signInFiles(overlay: string): readonly (readonly [string, () => string])[] {
+  return ROUTE_KINDS.map((kind) => {
+    const folder = kind === 'ingressroute' ? overlay : `${overlay}/${kind}`
+    return [`${K8S}/overlays/${folder}/sign-in.yaml`, () => kubernetes(overlay, kind).signIn]
+  })
 }
 
 function file(folder: string): string {
@@ -24,11 +32,13 @@ function file(folder: string): string {
   return `${note(path)}${traefikFile(configOf(path), 'vestibule')}`
 }
 
-function kubernetes(overlay: string) {
+function kubernetes(overlay: string, kind?: RouteKind) {
   const path = `${K8S}/overlays/${overlay}/vestibule.env`
   const manifests = kubernetesManifests(
     configOf(`${K8S}/base/vestibule.env`, path),
     KUBERNETES_HOST,
+    undefined,
+    kind,
   )
   return {
     middlewares: `${note(path)}${manifests.middlewares}`,

@@ -1,7 +1,7 @@
 import type { Config } from '../config/config.ts'
 import { checkOptions, explained, stripOptions } from './middlewares.ts'
 import { namesOf, STRIP } from './policy-names.ts'
-import { signInRule } from './traefik.ts'
+import { type RouteKind, signInRoute } from './sign-in-route.ts'
 
 /** Not the Secret of the service, whose key belongs in no other namespace. */
 const TLS_SECRET = 'vestibule-client'
@@ -11,20 +11,19 @@ const TLS_SECRET = 'vestibule-client'
  * sign-in pages, which belongs beside the Service of Vestibule. `host` is the full name of that Service because
  * Traefik runs in another namespace; `secret` names the Secret with certificates beside each middleware.
  */
-export function kubernetesManifests(config: Config, host: string, secret?: string) {
-  const { rule: match, priority } = signInRule(config)
-  const [name = host] = host.split('.')
-  const services = [{ name, port: config.settings.PORT }]
+export function kubernetesManifests(
+  config: Config,
+  host: string,
+  secret?: string,
+  kind: RouteKind = 'ingressroute',
+) {
+  const [service = host] = host.split('.')
   return {
     middlewares: manifests([
       resource('Middleware', STRIP, stripOptions(config)),
       ...checkOf(config, host, secret),
     ]),
-    signIn: manifests([
-      resource('IngressRoute', 'vestibule', {
-        routes: [{ kind: 'Rule', match, priority, services }],
-      }),
-    ]),
+    signIn: manifests([signInRoute(config, service, kind)]),
   }
 }
 

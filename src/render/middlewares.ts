@@ -19,6 +19,9 @@ const REWRITING_HEADERS = [
  */
 const MAX_RESPONSE_BODY_BYTES = 16_384
 
+const PRIORITY_NOTE =
+  "Ranks above the apps' routers. Has no middleware, because the check answers 403 for these paths."
+
 /** Reasons by key, the same in every format. */
 const NOTES: Readonly<Record<string, string>> = {
   customRequestHeaders:
@@ -34,8 +37,10 @@ const NOTES: Readonly<Record<string, string>> = {
     'Keeps each Location unchanged, because Vestibule sends absolute addresses.',
   headerField: 'Header that becomes ClientUsername in the access log.',
   chain: 'Chain for routers: removes headers first, then checks the request.',
-  priority:
-    "Ranks above the apps' routers. Has no middleware, because the check answers 403 for these paths.",
+  priority: PRIORITY_NOTE,
+  'traefik.ingress.kubernetes.io/router.priority': PRIORITY_NOTE,
+  parentRefs:
+    "Gateway of Traefik. The route has no filter, because the check answers 403 for these paths; it wins over the\napps' routes by its longer path.",
 }
 
 /** Options with which Traefik verifies Vestibule's certificate, and those with which it presents one of its own as well. */

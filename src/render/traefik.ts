@@ -5,17 +5,22 @@ import { checkOptions, explained, stripOptions } from './middlewares.ts'
 import { namesOf, STRIP } from './policy-names.ts'
 
 /** Exceeds every default priority of Traefik, which is the length of a rule. */
-const SIGN_IN_PRIORITY = 100_000
+export const SIGN_IN_PRIORITY = 100_000
 
 const TLS_FOLDER = '/etc/traefik/vestibule-tls'
 
 /** Returns the router rule for `BASE_PATH` on every host of this installation. */
-export function signInRule({ settings, publicSite, hosts }: Config) {
-  const patterns = [...(publicSite ? [patternOf(publicSite)] : []), ...hosts]
+export function signInRule(config: Config) {
+  const { settings } = config
   return {
-    rule: `${hostsRule(patterns)} && PathPrefix(\`${settings.BASE_PATH}/\`)`,
+    rule: `${hostsRule(signInHosts(config))} && PathPrefix(\`${settings.BASE_PATH}/\`)`,
     priority: SIGN_IN_PRIORITY,
   }
+}
+
+/** Returns the hosts on which `BASE_PATH` leads to Vestibule. */
+export function signInHosts({ publicSite, hosts }: Config): readonly HostPattern[] {
+  return [...(publicSite ? [patternOf(publicSite)] : []), ...hosts]
 }
 
 /**

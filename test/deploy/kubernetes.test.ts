@@ -22,7 +22,7 @@ import {
   named,
   ofKind,
   rendered,
-  renderedWithTls,
+  renderedWith,
   type ServiceSpec,
   type Workload,
 } from './manifests.ts'
@@ -30,13 +30,16 @@ import { fileSettings, LAST_SECONDS, loadSettings, readSettings } from './settin
 
 const NO_KUBECTL = 'kubectl is not on PATH: only the files are looked at, not what they make'
 const WITH_TLS = 'overlays/production with TLS'
+const WITH_PROVIDERS = 'traefik/plain with all providers'
+const WITH_ROOM = ['redis-url', 'middleware', 'tls', 'middleware-tls', 'connected-clients']
 const OVERLAYS = ['overlays/demo', 'overlays/production', WITH_TLS] as const
-const EVERYTHING = ['the files', 'base', ...OVERLAYS, 'traefik/plain'] as const
+const EVERYTHING = ['the files', 'base', ...OVERLAYS, 'traefik/plain', WITH_PROVIDERS] as const
 const sources = new Map<string, readonly Manifest[] | undefined>([
   ...['base', 'overlays/demo', 'overlays/production', 'traefik/plain', 'traefik/policies'].map(
     (path) => [path, rendered(path)] as const,
   ),
-  [WITH_TLS, renderedWithTls('overlays/production')],
+  [WITH_TLS, renderedWith('overlays/production', WITH_ROOM)],
+  [WITH_PROVIDERS, renderedWith('traefik/plain', ['gateway-api', 'ingress'])],
   ['the files', manifestFiles()],
 ])
 

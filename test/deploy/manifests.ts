@@ -12,7 +12,7 @@ type Selector = { matchLabels: Labels }
 export interface Manifest<Spec = unknown> {
   apiVersion: string
   kind: string
-  metadata: { name: string; namespace?: string; labels?: Labels }
+  metadata: { name: string; namespace?: string; labels?: Labels; annotations?: Labels }
   spec: Spec
   data?: Labels
   automountServiceAccountToken?: boolean
@@ -81,6 +81,7 @@ export interface CertificateSpec {
 export interface IngressRouteSpec {
   routes: {
     match: string
+    priority?: number
     middlewares?: { name: string }[]
     services: { name: string; port: number | string }[]
   }[]
@@ -97,15 +98,37 @@ export const manifestFiles = (folder = K8S): readonly Manifest[] =>
     .flatMap((path) => parseManifests(readFileSync(join(folder, path), 'utf8')))
     .filter((object) => object.apiVersion && !object.apiVersion.startsWith('kustomize.'))
 
-/** Returns the manifests of an overlay in which the lines that switch TLS on are no comments, in another namespace. */
-export const renderedWithTls = (overlay: string): readonly Manifest[] | undefined => {
+/**
+ * Returns the manifests of a kustomization with these components alone, in another namespace: their lines are no comments,
+ * all others are.
+ */
+export const renderedWith = (
+  kustomization: string,
+  components: readonly string[],
+): readonly Manifest[] | undefined => {
   using copy = mkdtempDisposableSync(join(tmpdir(), 'vestibule-k8s-'))
   cpSync(K8S, copy.path, { recursive: true })
-  const file = join(copy.path, overlay, 'kustomization.yaml')
-  const text = readFileSync(file, 'utf8')
-  const switched = text.replaceAll(/^ {2}# - (?=\.\.\/\.\.\/components\/)/gm, '  - ')
-  writeFileSync(file, switched.replace('\nnamespace: vestibule\n', '\nnamespace: elsewhere\n'))
-  return rendered(overlay, copy.path)
+  const file = join(copy.path, kustomization, 'kustomization.yaml')
+  writeFileSync(file, switched(readFileSync(file, 'utf8'), components))
+  return rendered(kustomization, copy.path)
+}
+
+function switched(text: string, components: readonly string[]): string {
+  const missing = new Set(components)
+  const lines = (block: string) =>
+    block.replaceAll(/^(?: {2})?(?:# )?- (\S+)$/gm, (_, path: string) => {
+      const name = path.replace(/^(?:\.\.\/)+(?:components\/)?/, '')
+      return `  ${missing.delete(name) ? '' : '# '}- ${path}`
+    })
+  const made = text
+    .replace(
+      /^(?:# )?(components:\n)((?:(?: {2}|# - ).*\n)+)/m,
+      (_, key: string, block: string) => `${key}${lines(block)}`,
+    )
+    .replace(/^replicas:\n.*\n/m, components.includes('hpa') ? '' : '$&')
+    .replace('\nnamespace: vestibule\n', '\nnamespace: elsewhere\n')
+  if (missing.size > 0) throw new Error(`no line for ${[...missing].join(', ')}`)
+  return made
 }
 
 /** Returns the manifests that `kubectl apply -k` sends; `undefined` without kubectl. */

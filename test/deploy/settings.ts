@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { rootCertificates } from 'node:tls'
 import { parseEnv } from 'node:util'
 import type { Config } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
@@ -10,6 +11,7 @@ const SECRETS: Readonly<Record<string, string>> = {
   'session-key': randomBytes(32).toString('base64'),
   'client-secret': 'secret',
   'redis-password': 'password',
+  'redis-ca.pem': rootCertificates[0] ?? '',
   'redis-url': 'rediss://user:password@redis.example.com:6379',
 }
 

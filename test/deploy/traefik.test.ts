@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { parse, parseAllDocuments } from 'yaml'
 import { loadConfig } from '../../src/config/load.ts'
 import { kubernetesManifests } from '../../src/render/kubernetes.ts'
+import type { RouteKind } from '../../src/render/sign-in-route.ts'
 import { traefikFile } from '../../src/render/traefik.ts'
 import { startProcess } from '../../stand-ins/process.ts'
 import { readSettings } from './settings.ts'
@@ -58,6 +59,8 @@ describe('render traefik', () => {
     ['traefik', '--host='],
     ['traefik', '--policy'],
     ['traefik', '--policy='],
+    ['traefik', '--routes=ingress'],
+    ['traefik', '--kubernetes', '--routes=nginx'],
   ]
   test.for(misused)('prints its usage: %j', async (args) => {
     const { code, output } = await command(args, settings)
@@ -128,6 +131,38 @@ describe('render traefik', () => {
       expect(forwardAuth?.['address']).toBe(`${scheme}://vestibule:4181/auth`)
       expect(forwardAuth?.['tls']).toEqual(tls[at])
     }
+  })
+
+  test('names each host once in an HTTPRoute and in an Ingress, wildcards too', () => {
+    const config = loadConfig({
+      ...settings,
+      PUBLIC_URL: 'https://auth.example.com',
+      PROTECTED_HOSTS: 'app.example.com:8443,*.apps.example.com,app.example.com',
+      BASE_PATH: '/account',
+      PORT: '8000',
+    })
+    const hosts = ['auth.example.com', 'app.example.com', '*.apps.example.com']
+    const made = (kind: RouteKind) =>
+      parse(kubernetesManifests(config, 'door.hall.svc', undefined, kind).signIn) as object
+    expect(made('gateway-api')).toMatchObject({
+      kind: 'HTTPRoute',
+      spec: {
+        hostnames: hosts,
+        rules: [
+          {
+            matches: [{ path: { type: 'PathPrefix', value: '/account/' } }],
+            backendRefs: [{ name: 'door', port: 8000 }],
+          },
+        ],
+      },
+    })
+    const backend = { service: { name: 'door', port: { number: 8000 } } }
+    const paths = [{ path: '/account/', pathType: 'Prefix', backend }]
+    expect(made('ingress')).toMatchObject({
+      kind: 'Ingress',
+      metadata: { annotations: { 'traefik.ingress.kubernetes.io/router.priority': '100000' } },
+      spec: { rules: hosts.map((host) => ({ host, http: { paths } })) },
+    })
   })
 
   test('names the cookies, the ports and the host of this configuration', () => {

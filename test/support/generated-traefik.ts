@@ -69,9 +69,12 @@ export async function startGenerated(
 export async function startTraefikWith({
   middlewares,
   routers,
+  urls = {},
 }: {
   readonly middlewares: Readonly<Record<string, object>>
   readonly routers: Readonly<Record<string, object>>
+  /** Addresses of further services by name. */
+  readonly urls?: Readonly<Record<string, string>>
 }) {
   await using stack = new AsyncDisposableStack()
   const { url: appUrl } = stack.use(await startApp())
@@ -81,7 +84,12 @@ export async function startTraefikWith({
     { ...unused, authResponseHeaders: [], appUrl, scheme: 'https', port: await steadyPort() },
     async (folder, port, readyHost) => {
       const ready = { rule: `Host(\`${readyHost}\`)`, service: 'ping@internal', priority: 9999 }
-      const services = { app: { loadBalancer: { servers: [{ url: appUrl }] } } }
+      const services = Object.fromEntries(
+        Object.entries({ app: appUrl, ...urls }).map(([name, url]) => [
+          name,
+          { loadBalancer: { servers: [{ url }] } },
+        ]),
+      )
       const filename = join(folder, 'dynamic.yml')
       const file = join(folder, 'static.yml')
       const http = { middlewares, routers: { ready, ...routers }, services }
