@@ -15,7 +15,14 @@ const PAGES = [
 ]
 const read = (page: string) => readFileSync(page, 'utf8')
 /** Environment variables of others. */
-const NOT_OURS = ['NAME_FILE', 'HTTP_PROXY', 'NO_PROXY', 'NODE_OPTIONS', 'MALLOC_ARENA_MAX']
+const NOT_OURS = [
+  'NAME_FILE',
+  'HTTP_PROXY',
+  'NO_PROXY',
+  'NODE_OPTIONS',
+  'MALLOC_ARENA_MAX',
+  'COMPOSE_FILE',
+]
 const sources = () =>
   readdirSync('src', { recursive: true, encoding: 'utf8' }).filter((path) => path.endsWith('.ts'))
 describe('the documentation', () => {

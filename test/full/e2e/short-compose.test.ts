@@ -28,7 +28,8 @@ async function setUp(folder: string, settings: Readonly<Record<string, string>>)
   await chmod(command, 0o755)
   await mkdir(join(folder, 'dynamic'))
   await writeFile(join(folder, 'app.yaml'), configs['app.yaml']?.content ?? '')
-  const [shell = '', ...args] = serviceOf(services, 'setup').entrypoint ?? []
+  const { entrypoint = [], command: script = [] } = serviceOf(services, 'setup')
+  const [shell = '', ...args] = [...entrypoint, ...script]
   const here = args.map((arg) =>
     arg
       .replaceAll('/dynamic', join(folder, 'dynamic'))

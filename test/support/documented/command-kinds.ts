@@ -1,0 +1,253 @@
+import { execFile } from 'node:child_process'
+import { existsSync, globSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { parse } from 'yaml'
+import { USAGE as BENCH_USAGE, parseOptions as parseBenchOptions } from '../../../bench/options.ts'
+import packageJson from '../../../package.json' with { type: 'json' }
+import { type SettingName, settings } from '../../../src/config/settings/settings.ts'
+import { runVestibule } from './run-vestibule.ts'
+import type { ShellCommand } from './shell-commands.ts'
+
+/** Folder of the repository in which the commands of a page are, and the folder for what they write. */
+export interface Place {
+  cwd: string
+  readonly sandbox: string
+}
+
+type Problem = string | undefined
+type Check = (args: readonly string[], at: Place) => Problem | Promise<Problem>
+
+/** Commands by their program, each of which returns what is wrong with its arguments. */
+const KINDS: Readonly<Record<string, Check>> = {
+  npm: checkNpm,
+  vestibule: (args, { sandbox }) => runVestibule(args, sandbox),
+  docker: checkDocker,
+  kubectl: checkKubectl,
+  helm: checkHelm,
+  terraform: checkTerraform,
+  curl: checkCurl,
+  promtool: (args, at) => runProgram('promtool', args, at),
+  openssl: checkOpenssl,
+  'redis-cli': ([...args]) =>
+    args.some((arg) => /^[A-Z][A-Z]+$/i.test(arg) || arg.startsWith('--'))
+      ? undefined
+      : 'names no command',
+  cd: ([folder = ''], at) => {
+    at.cwd = join(at.cwd, folder)
+    return existsSync(at.cwd) ? undefined : `there is no folder ${at.cwd}`
+  },
+  nginx: (args) => (['-t', '-s'].includes(args[0] ?? '') ? undefined : 'is not known'),
+}
+
+/** Programs of which only the files of this repository are checked. */
+const PLAIN =
+  'base64 cat chmod chown cp cut date diff echo exit export find git grep head install jq ls mkdir mktemp mv printf read rm sed set sleep sort ss sudo systemctl tail tar tee test tr true umask unset wc wget xargs'.split(
+    ' ',
+  )
+
+/** Returns what is wrong with a command of a page, by running it where that is possible. */
+export async function problemOf(command: ShellCommand, at: Place): Promise<Problem> {
+  const { words, assigned, written } = command
+  for (const file of written.filter((each) => /^[\w.-]+$/.test(each)))
+    writeFileSync(join(at.sandbox, file), '', { flag: 'a' })
+  const [program, ...args] = words
+  if (program === undefined || program === 'npm') {
+    const wrong = Object.entries(assigned).flatMap(([name, value]) => faultOfSetting(name, value))
+    if (program === undefined || wrong.length > 0) return wrong[0]
+  }
+  const isKind = (arg: string): boolean => program === 'kubectl' && /^deploy\/[\w-]+$/.test(arg)
+  const missing = args.find(
+    (arg) => isOfRepository(arg) && !isKind(arg) && !existsSync(join(at.cwd, arg)),
+  )
+  if (missing !== undefined) return `there is no ${missing}`
+  if (PLAIN.includes(program)) return undefined
+  return Object.hasOwn(KINDS, program)
+    ? KINDS[program]?.(args, at)
+    : `${program}: nobody knows how to check it`
+}
+
+const isOfRepository = (arg: string): boolean =>
+  /^(?:\.{1,2}\/)*(?:deploy|docs|src|test|demo|bench|stand-ins)\/[\w./-]+$/.test(arg)
+
+function faultOfSetting(name: string, value: string): string[] {
+  if (name.endsWith('_FILE') || /[…$]|xxx/.test(value)) return []
+  const schema = settings.shape[name as SettingName] as
+    | (typeof settings.shape)[SettingName]
+    | undefined
+  // Settings of other systems stand in blocks of their own kinds.
+  if (!schema) return name === 'COMPOSE_FILE' ? [] : [`there is no setting ${name}`]
+  const parsed = schema.safeParse(value)
+  return parsed.success ? [] : [`${name}: ${parsed.error.issues[0]?.message}`]
+}
+
+function checkNpm(
+  [command = '', ...args]: readonly string[],
+  at: Place,
+): Problem | Promise<Problem> {
+  if (['ci', 'test', 'start'].includes(command)) return undefined
+  const [script = '', ...rest] = args.filter((arg) => arg !== '--silent' && arg !== 'run')
+  if (command !== 'run' && !args.includes('run')) return `npm ${command} is not known`
+  if (!Object.hasOwn(packageJson.scripts, script)) return `there is no script ${script}`
+  const own = rest[0] === '--' ? rest.slice(1) : rest
+  if (script === 'vestibule') return runVestibule(own, at.sandbox)
+  if (script !== 'bench') return own.length === 0 ? undefined : `${script} takes no arguments`
+  parseBenchOptions(own, /sections to run: (.*)/.exec(BENCH_USAGE)?.[1]?.split(', ') ?? [])
+  return undefined
+}
+
+const COMPOSE_FILES = ['compose.yml', 'docker-compose.yml']
+const OF_SERVICES = 'up start stop restart logs exec run build rm kill pull'.split(' ')
+const OF_ALL = 'ps down config images top version ls'.split(' ')
+
+async function checkDocker(
+  [command = '', ...args]: readonly string[],
+  at: Place,
+): Promise<Problem> {
+  if (command === 'compose') return checkCompose(args, at)
+  if (['build', 'push', 'tag', 'pull', 'login', 'inspect', 'ps', 'logs', 'stop'].includes(command))
+    return undefined
+  if (command !== 'run' && command !== 'exec') return `docker ${command} is not known`
+  const image = args.findIndex((arg, index) => !arg.startsWith('-') && !takesValue(args[index - 1]))
+  return innerProblem(args.slice(image + 1), at)
+}
+
+const takesValue = (flag = ''): boolean =>
+  /^-/.test(flag) && !/=|^(?:--rm|-it|-i|-t|-d|-T|--read-only|--init|--build|--wait|-v)$/.test(flag)
+
+async function checkCompose(args: readonly string[], at: Place): Promise<Problem> {
+  const command = args.findIndex(
+    (arg, index) => !arg.startsWith('-') && !takesValue(args[index - 1]),
+  )
+  const named = args.filter((_, index) => index < command && args[index - 1] === '-f')
+  const files =
+    named.length > 0 ? named : COMPOSE_FILES.filter((it) => existsSync(join(at.cwd, it)))
+  if (files.length === 0) return `there is no file for Compose in ${at.cwd}`
+  const services = files.flatMap((file) => {
+    const text = readFileSync(join(at.cwd, file), 'utf8')
+    return Object.keys((parse(text, { merge: true }) as { services: object }).services)
+  })
+  const [name = '', ...rest] = args.slice(command)
+  if (OF_ALL.includes(name)) return undefined
+  if (!OF_SERVICES.includes(name)) return `docker compose ${name} is not known`
+  const operands = rest.filter((arg, index) => !arg.startsWith('-') && !takesValue(rest[index - 1]))
+  const isOne = name === 'exec' || name === 'run'
+  const stranger = (isOne ? operands.slice(0, 1) : operands).find((it) => !services.includes(it))
+  if (stranger !== undefined) return `there is no service ${stranger}`
+  return isOne ? innerProblem(operands.slice(1), at) : undefined
+}
+
+/** A command in a container; those of other images are not known here. */
+async function innerProblem(words: readonly string[], at: Place): Promise<Problem> {
+  const [program = ''] = words
+  if (program === 'vestibule') return runVestibule(words.slice(1), at.sandbox)
+  return undefined
+}
+
+const UNKNOWN =
+  /unknown (?:shorthand )?(?:flag|command)|invalid argument|flag needs|accepts \d|requires (?:at least|exactly|\d)|must specify|values don't meet|unable to read|no such file|YAML parse error|execution error|not a valid/
+
+const NOWHERE = 'http://127.0.0.1:9'
+
+async function checkKubectl(args: readonly string[], at: Place): Promise<Problem> {
+  const own = args.includes('--') ? args.slice(0, args.indexOf('--')) : args
+  const folder = own[own.findIndex((arg) => arg === '-k' || arg === 'kustomize') + 1]
+  if (/(?:^| )(?:-k|kustomize) /.test(own.join(' '))) {
+    const wrong = await runProgram('kubectl', ['kustomize', folder ?? ''], at)
+    if (wrong !== undefined || own.includes('kustomize')) return wrong
+  }
+  const { output } = await outputOf(
+    'kubectl',
+    [`--server=${NOWHERE}`, ...args.map((arg) => located(arg, at))],
+    at,
+  )
+  const inner = args.includes('--') ? await innerProblem(args.slice(own.length + 1), at) : undefined
+  return UNKNOWN.test(output) ? output.slice(0, 300) : inner
+}
+
+const NOT_OF_TEMPLATE = /^--(?:install|wait|atomic|rollback-on-failure|create-namespace)$/
+
+async function checkHelm([command = '', ...args]: readonly string[], at: Place): Promise<Problem> {
+  if (command === 'repo' || args.some((arg) => /^(?:oci|https):/.test(arg)))
+    return ['add', 'update'].includes(args[0] ?? '') || command !== 'repo'
+      ? undefined
+      : 'is not known'
+  const isLocal = args.some(
+    (arg) => isOfRepository(arg) && existsSync(join(at.cwd, arg, 'Chart.yaml')),
+  )
+  if (!isLocal || command === 'lint') {
+    const { output } = await outputOf('helm', [command, ...args, '--kube-apiserver', NOWHERE], at)
+    return UNKNOWN.test(output) ? output.slice(0, 300) : undefined
+  }
+  const kept = args.filter((arg) => !NOT_OF_TEMPLATE.test(arg)).map((arg) => located(arg, at))
+  return runProgram('helm', ['template', ...kept], at)
+}
+
+function checkTerraform(args: readonly string[], at: Place): Problem {
+  const folder = args.find((arg) => arg.startsWith('-chdir='))?.slice('-chdir='.length) ?? '.'
+  if (globSync('*.tf', { cwd: join(at.cwd, folder) }).length === 0) return `no *.tf in ${folder}`
+  const [command = ''] = args.filter((arg) => !arg.startsWith('-'))
+  const known = 'init plan apply destroy output validate fmt import state'.split(' ')
+  return known.includes(command) ? undefined : `terraform ${command} is not known`
+}
+
+/** Flags of curl with whether each takes a value; curl lists those that it has. */
+async function checkCurl(args: readonly string[], at: Place): Promise<Problem> {
+  const { output } = await outputOf('curl', ['--help', 'all'], at)
+  const rows = [...output.matchAll(/^ +(?:(-\w), )?(?: *)(--[\w.-]+)( <)?/gm)]
+  const flags = new Map(
+    rows.flatMap(([, short, long, value]) => [
+      [short, value !== undefined],
+      [long, value !== undefined],
+    ]),
+  )
+  const operands: string[] = []
+  for (let index = 0; index < args.length; index += 1) {
+    const arg = args[index] ?? ''
+    const parts = /^-\w\w/.test(arg) ? [...arg.slice(1)].map((each) => `-${each}`) : [arg]
+    if (!arg.startsWith('-')) operands.push(arg)
+    else if (flags.size > 0 && !parts.every((part) => flags.has(part))) return `curl has no ${arg}`
+    else if (flags.get(parts.at(-1))) index += 1
+  }
+  return operands.length > 0 && operands.every((each) => URL.canParse(each.replaceAll(/[$…]/g, '')))
+    ? undefined
+    : `is not one address: ${operands.join(' ')}`
+}
+
+/** Runs what reads no input, and looks for the options of the rest in the help. */
+async function checkOpenssl(
+  [command = '', ...args]: readonly string[],
+  at: Place,
+): Promise<Problem> {
+  if (['rand', 'genpkey'].includes(command))
+    return runProgram('openssl', [command, ...args], { ...at, cwd: at.sandbox })
+  const { output } = await outputOf('openssl', [command, '-help'], at)
+  const stranger = args.find((arg) => arg.startsWith('-') && !output.includes(` ${arg} `))
+  return stranger === undefined ? undefined : `openssl ${command} has no ${stranger}`
+}
+
+/** A file that a block of the page holds, or an earlier command has written, is in the sandbox of the page. */
+const located = (arg: string, at: Place): string => {
+  const [, option = '', path = arg] = /^(--[\w-]+=)(.*)$/.exec(arg) ?? []
+  const isInSandbox = !existsSync(join(at.cwd, path)) && existsSync(join(at.sandbox, path))
+  return isInSandbox ? `${option}${join(at.sandbox, path)}` : arg
+}
+
+async function runProgram(name: string, args: readonly string[], at: Place): Promise<Problem> {
+  const { code, output } = await outputOf(
+    name,
+    args.map((arg) => located(arg, at)),
+    at,
+  )
+  return code === 0 ? undefined : `${name} ended with ${code}: ${output.slice(0, 300)}`
+}
+
+/** Runs a program without a cluster, and with its own files in the sandbox. */
+function outputOf(name: string, args: readonly string[], at: Place) {
+  const env = { PATH: process.env['PATH'] ?? '', HOME: at.sandbox, KUBECONFIG: '/dev/null' }
+  const done = Promise.withResolvers<{ readonly code: unknown; readonly output: string }>()
+  const child = execFile(name, args, { cwd: at.cwd, env }, (error, stdout, stderr) =>
+    done.resolve({ code: error ? error.code : 0, output: stderr + stdout }),
+  )
+  child.stdin?.end()
+  return done.promise
+}
