@@ -9,6 +9,7 @@ import { type Block, blocksOf, PAGES, read } from '../support/documented/pages.t
 import { shellCommands } from '../support/documented/shell-commands.ts'
 import { fetchPrograms } from '../support/fetched-programs.ts'
 import { startVestibule } from '../support/vestibule.ts'
+import type { VisitHeaders } from '../support/visitor.ts'
 
 const missing = new Set(fetchPrograms(['kubectl', 'helm', 'promtool', 'curl', 'openssl']))
 const blocks = PAGES.flatMap(blocksOf)
@@ -48,11 +49,13 @@ describe.for([...new Set(blocks.map(({ page }) => page))])('the blocks of %s', (
 })
 
 describe('an answer that a page promises', () => {
-  const ofBrowsers = ['Mode', 'Dest', 'Site', 'User'].map((name) => [
-    `Sec-Fetch-${name}`,
-    undefined,
-  ])
-  const OF_CURL = { ...Object.fromEntries(ofBrowsers), 'User-Agent': 'curl', Accept: '*/*' }
+  const OF_CURL: VisitHeaders = {
+    Accept: '*/*',
+    'Sec-Fetch-Mode': undefined,
+    'Sec-Fetch-Dest': undefined,
+    'Sec-Fetch-Site': undefined,
+    'Sec-Fetch-User': undefined,
+  }
   const asked = blocks
     .filter(({ language }) => language === 'sh')
     .flatMap((block) => shellCommands(block.text).map((command) => ({ block, command })))
@@ -67,7 +70,7 @@ describe('an answer that a page promises', () => {
     const isCheck = hostname === 'app.example.com' && !pathname.startsWith('/oauth2/')
     const origin = `http://127.0.0.1:${port === '4181' ? vestibule.internalPort : vestibule.publicPort}`
     const { status } = isCheck
-      ? await vestibule.check({ uri: pathname + search }, { Accept: '*/*', ...OF_CURL })
+      ? await vestibule.check({ uri: pathname + search }, OF_CURL)
       : await fetch(`${origin}${pathname}${search}`, { redirect: 'manual' })
     expect(String(status)).toBe(comment.slice(0, 3))
   })

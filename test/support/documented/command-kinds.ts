@@ -112,7 +112,8 @@ async function checkDocker(
 }
 
 const takesValue = (flag = ''): boolean =>
-  /^-/.test(flag) && !/=|^(?:--rm|-it|-i|-t|-d|-T|--read-only|--init|--build|--wait|-v)$/.test(flag)
+  flag.startsWith('-') &&
+  !/=|^(?:--rm|-it|-i|-t|-d|-T|--read-only|--init|--build|--wait|-v)$/.test(flag)
 
 async function checkCompose(args: readonly string[], at: Place): Promise<Problem> {
   const command = args.findIndex(
@@ -122,18 +123,20 @@ async function checkCompose(args: readonly string[], at: Place): Promise<Problem
   const files =
     named.length > 0 ? named : COMPOSE_FILES.filter((it) => existsSync(join(at.cwd, it)))
   if (files.length === 0) return `there is no file for Compose in ${at.cwd}`
-  const services = files.flatMap((file) => {
-    const text = readFileSync(join(at.cwd, file), 'utf8')
-    return Object.keys((parse(text, { merge: true }) as { services: object }).services)
-  })
+  const services = new Set(files.flatMap((file) => servicesOf(join(at.cwd, file))))
   const [name = '', ...rest] = args.slice(command)
   if (OF_ALL.includes(name)) return undefined
   if (!OF_SERVICES.includes(name)) return `docker compose ${name} is not known`
   const operands = rest.filter((arg, index) => !arg.startsWith('-') && !takesValue(rest[index - 1]))
   const isOne = name === 'exec' || name === 'run'
-  const stranger = (isOne ? operands.slice(0, 1) : operands).find((it) => !services.includes(it))
+  const stranger = (isOne ? operands.slice(0, 1) : operands).find((it) => !services.has(it))
   if (stranger !== undefined) return `there is no service ${stranger}`
   return isOne ? innerProblem(operands.slice(1), at) : undefined
+}
+
+function servicesOf(file: string): readonly string[] {
+  const { services } = parse(readFileSync(file, 'utf8'), { merge: true }) as { services: object }
+  return Object.keys(services)
 }
 
 /** A command in a container; those of other images are not known here. */
@@ -185,7 +188,7 @@ async function checkHelm([command = '', ...args]: readonly string[], at: Place):
 function checkTerraform(args: readonly string[], at: Place): Problem {
   const folder = args.find((arg) => arg.startsWith('-chdir='))?.slice('-chdir='.length) ?? '.'
   if (globSync('*.tf', { cwd: join(at.cwd, folder) }).length === 0) return `no *.tf in ${folder}`
-  const [command = ''] = args.filter((arg) => !arg.startsWith('-'))
+  const command = args.find((arg) => !arg.startsWith('-')) ?? ''
   const known = 'init plan apply destroy output validate fmt import state'.split(' ')
   return known.includes(command) ? undefined : `terraform ${command} is not known`
 }
@@ -203,7 +206,7 @@ async function checkCurl(args: readonly string[], at: Place): Promise<Problem> {
   const operands: string[] = []
   for (let index = 0; index < args.length; index += 1) {
     const arg = args[index] ?? ''
-    const parts = /^-\w\w/.test(arg) ? [...arg.slice(1)].map((each) => `-${each}`) : [arg]
+    const parts = /^-\w\w/.test(arg) ? Array.from(arg.slice(1), (each) => `-${each}`) : [arg]
     if (!arg.startsWith('-')) operands.push(arg)
     else if (flags.size > 0 && !parts.every((part) => flags.has(part))) return `curl has no ${arg}`
     else if (flags.get(parts.at(-1))) index += 1

@@ -2,7 +2,6 @@ import { existsSync, mkdtempDisposableSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Script } from 'node:vm'
-import { parse as parseHcl } from '@cdktn/hcl2json'
 import { parse as parseIni } from 'ini'
 import { parse as parseToml } from 'smol-toml'
 import { parseAllDocuments } from 'yaml'
@@ -18,7 +17,7 @@ export const LANGUAGES: Readonly<Record<string, (block: Block) => Problems | Pro
   yaml: problemsOfYaml,
   json: ({ text }) => parsed(() => JSON.parse(text)),
   toml: ({ text }) => parsed(() => parseToml(text)),
-  hcl: async ({ text }) => (await parseHcl('page.tf', text), []),
+  hcl: parseHcl,
   ini: ({ text }) => (Object.keys(parseIni(text)).length > 0 ? [] : ['has no value']),
   js: ({ text }) => parsed(() => new Script(text)),
   ...Object.fromEntries(
@@ -30,6 +29,17 @@ export const LANGUAGES: Readonly<Record<string, (block: Block) => Problems | Pro
 
 function parsed(parse: () => unknown): Problems {
   parse()
+  return []
+}
+
+/** Its types bring those of browsers with them, which hide those of Node in the whole project. */
+const HCL: string = '@cdktn/hcl2json'
+
+async function parseHcl({ text }: Block): Promise<Problems> {
+  const { parse } = (await import(HCL)) as {
+    readonly parse: (name: string, text: string) => Promise<unknown>
+  }
+  await parse('page.tf', text)
   return []
 }
 

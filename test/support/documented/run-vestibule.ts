@@ -36,7 +36,7 @@ const ENVIRONMENT = {
   ADMIN_TOKEN: 'an admin token of a page that nobody has',
   BROADCAST_TOKEN: 'a broadcast token of a page that nobody has',
 }
-const WITHOUT_ARGUMENTS = ['serve', 'check-config', 'healthcheck']
+const WITHOUT_ARGUMENTS = new Set(['serve', 'check-config', 'healthcheck'])
 
 /**
  * Runs a command in a folder, where absolute paths lead as well. Returns what is wrong with its arguments, not with the installation
@@ -48,7 +48,7 @@ export async function runVestibule(
 ): Promise<string | undefined> {
   const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
   if (!command) return `vestibule has no command ${name}`
-  if (WITHOUT_ARGUMENTS.includes(name)) return args.length > 0 ? `${name} takes none` : undefined
+  if (WITHOUT_ARGUMENTS.has(name)) return args.length > 0 ? `${name} takes none` : undefined
   const here = args.map((arg) => arg.replace(/^\/(?=etc\/|run\/|var\/)/, `${folder}/`))
   for (const arg of here.filter((it) => it.startsWith(folder)))
     mkdirSync(dirname(arg), { recursive: true })
