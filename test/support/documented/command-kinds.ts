@@ -25,9 +25,15 @@ const KINDS: Readonly<Record<string, Check>> = {
   kubectl: checkKubectl,
   helm: checkHelm,
   terraform: checkTerraform,
-  curl: checkCurl,
+  curl: (args, { sandbox }) =>
+    misused('curl', [...args, '--proxy', NOWHERE], { sandbox, cwd: sandbox }),
   promtool: (args, at) => runProgram('promtool', args, at),
-  openssl: checkOpenssl,
+  openssl: (args, { sandbox }) =>
+    misused(
+      'openssl',
+      args.map((arg) => (args[args.indexOf(arg) - 1] === '-connect' ? '127.0.0.1:9' : arg)),
+      { sandbox, cwd: sandbox },
+    ),
   'redis-cli': ([...args]) =>
     args.some((arg) => /^[A-Z][A-Z]+$/i.test(arg) || arg.startsWith('--'))
       ? undefined
@@ -36,7 +42,6 @@ const KINDS: Readonly<Record<string, Check>> = {
     at.cwd = join(at.cwd, folder)
     return existsSync(at.cwd) ? undefined : `there is no folder ${at.cwd}`
   },
-  nginx: (args) => (['-t', '-s'].includes(args[0] ?? '') ? undefined : 'is not known'),
 }
 
 /** Programs of which only the files of this repository are checked. */
@@ -140,48 +145,36 @@ function servicesOf(file: string): readonly string[] {
 }
 
 /** A command in a container; those of other images are not known here. */
-async function innerProblem(words: readonly string[], at: Place): Promise<Problem> {
-  const [program = ''] = words
-  if (program === 'vestibule') return runVestibule(words.slice(1), at.sandbox)
-  return undefined
+async function innerProblem([program, ...args]: readonly string[], at: Place): Promise<Problem> {
+  return program === 'vestibule' ? runVestibule(args, at.sandbox) : undefined
 }
 
-const UNKNOWN =
-  /unknown (?:shorthand )?(?:flag|command)|invalid argument|flag needs|accepts \d|requires (?:at least|exactly|\d)|must specify|values don't meet|unable to read|no such file|YAML parse error|execution error|not a valid/
-
+/** Nothing listens there, so that programs end as soon as they have understood their arguments. */
 const NOWHERE = 'http://127.0.0.1:9'
 
 async function checkKubectl(args: readonly string[], at: Place): Promise<Problem> {
-  const own = args.includes('--') ? args.slice(0, args.indexOf('--')) : args
-  const folder = own[own.findIndex((arg) => arg === '-k' || arg === 'kustomize') + 1]
-  if (/(?:^| )(?:-k|kustomize) /.test(own.join(' '))) {
-    const wrong = await runProgram('kubectl', ['kustomize', folder ?? ''], at)
-    if (wrong !== undefined || own.includes('kustomize')) return wrong
-  }
-  const { output } = await outputOf(
-    'kubectl',
-    [`--server=${NOWHERE}`, ...args.map((arg) => located(arg, at))],
-    at,
+  const folder = args[args.findIndex((arg) => arg === '-k' || arg === 'kustomize') + 1] ?? ''
+  const isFolder = args.some((arg) => arg === '-k' || arg === 'kustomize')
+  const wrong = isFolder ? await runProgram('kubectl', ['kustomize', folder], at) : undefined
+  if (wrong !== undefined || args.includes('kustomize')) return wrong
+  const end = args.indexOf('--')
+  return (
+    (await misused('kubectl', [`--server=${NOWHERE}`, ...args], at)) ??
+    (end === -1 ? undefined : innerProblem(args.slice(end + 1), at))
   )
-  const inner = args.includes('--') ? await innerProblem(args.slice(own.length + 1), at) : undefined
-  return UNKNOWN.test(output) ? output.slice(0, 300) : inner
 }
 
 const NOT_OF_TEMPLATE = /^--(?:install|wait|atomic|rollback-on-failure|create-namespace)$/
 
-async function checkHelm([command = '', ...args]: readonly string[], at: Place): Promise<Problem> {
-  if (command === 'repo' || args.some((arg) => /^(?:oci|https):/.test(arg)))
-    return ['add', 'update'].includes(args[0] ?? '') || command !== 'repo'
-      ? undefined
-      : 'is not known'
-  const isLocal = args.some(
-    (arg) => isOfRepository(arg) && existsSync(join(at.cwd, arg, 'Chart.yaml')),
-  )
-  if (!isLocal || command === 'lint') {
-    const { output } = await outputOf('helm', [command, ...args, '--kube-apiserver', NOWHERE], at)
-    return UNKNOWN.test(output) ? output.slice(0, 300) : undefined
-  }
-  const kept = args.filter((arg) => !NOT_OF_TEMPLATE.test(arg)).map((arg) => located(arg, at))
+/** The chart of this repository is rendered; charts of others are not fetched. */
+async function checkHelm(args: readonly string[], at: Place): Promise<Problem> {
+  const [command = '', operand = ''] = args
+  if (command === 'repo') return ['add', 'update'].includes(operand) ? undefined : 'is not known'
+  if (args.some((arg) => /^(?:oci|https):/.test(arg))) return undefined
+  const isChart = (arg: string): boolean => existsSync(join(at.cwd, arg, 'Chart.yaml'))
+  if (!args.some(isChart) || command === 'lint')
+    return misused('helm', [...args, '--kube-apiserver', NOWHERE], at)
+  const kept = args.slice(1).filter((arg) => !NOT_OF_TEMPLATE.test(arg))
   return runProgram('helm', ['template', ...kept], at)
 }
 
@@ -193,41 +186,6 @@ function checkTerraform(args: readonly string[], at: Place): Problem {
   return known.includes(command) ? undefined : `terraform ${command} is not known`
 }
 
-/** Flags of curl with whether each takes a value; curl lists those that it has. */
-async function checkCurl(args: readonly string[], at: Place): Promise<Problem> {
-  const { output } = await outputOf('curl', ['--help', 'all'], at)
-  const rows = [...output.matchAll(/^ +(?:(-\w), )?(?: *)(--[\w.-]+)( <)?/gm)]
-  const flags = new Map(
-    rows.flatMap(([, short, long, value]) => [
-      [short, value !== undefined],
-      [long, value !== undefined],
-    ]),
-  )
-  const operands: string[] = []
-  for (let index = 0; index < args.length; index += 1) {
-    const arg = args[index] ?? ''
-    const parts = /^-\w\w/.test(arg) ? Array.from(arg.slice(1), (each) => `-${each}`) : [arg]
-    if (!arg.startsWith('-')) operands.push(arg)
-    else if (flags.size > 0 && !parts.every((part) => flags.has(part))) return `curl has no ${arg}`
-    else if (flags.get(parts.at(-1))) index += 1
-  }
-  return operands.length > 0 && operands.every((each) => URL.canParse(each.replaceAll(/[$…]/g, '')))
-    ? undefined
-    : `is not one address: ${operands.join(' ')}`
-}
-
-/** Runs what reads no input, and looks for the options of the rest in the help. */
-async function checkOpenssl(
-  [command = '', ...args]: readonly string[],
-  at: Place,
-): Promise<Problem> {
-  if (['rand', 'genpkey'].includes(command))
-    return runProgram('openssl', [command, ...args], { ...at, cwd: at.sandbox })
-  const { output } = await outputOf('openssl', [command, '-help'], at)
-  const stranger = args.find((arg) => arg.startsWith('-') && !output.includes(` ${arg} `))
-  return stranger === undefined ? undefined : `openssl ${command} has no ${stranger}`
-}
-
 /** A file that a block of the page holds, or an earlier command has written, is in the sandbox of the page. */
 const located = (arg: string, at: Place): string => {
   const [, option = '', path = arg] = /^(--[\w-]+=)(.*)$/.exec(arg) ?? []
@@ -236,19 +194,25 @@ const located = (arg: string, at: Place): string => {
 }
 
 async function runProgram(name: string, args: readonly string[], at: Place): Promise<Problem> {
-  const { code, output } = await outputOf(
-    name,
-    args.map((arg) => located(arg, at)),
-    at,
-  )
-  return code === 0 ? undefined : `${name} ended with ${code}: ${output.slice(0, 300)}`
+  const { code, output } = await outputOf(name, args, at)
+  return code === 0 ? undefined : `ends with ${code}: ${output.slice(0, 300)}`
 }
 
-/** Runs a program without a cluster, and with its own files in the sandbox. */
+const USAGE =
+  /[Uu]nknown (?:shorthand )?(?:flag|command|option)|is unknown|invalid argument|flag needs|accepts \d|requires (?:at least|exactly|\d)|must specify|values don't meet|unable to read|no such file|YAML parse error|Malformed|URL rejected/
+
+/** Returns what a program says about its arguments, and ignores that it finds nobody. */
+async function misused(name: string, args: readonly string[], at: Place): Promise<Problem> {
+  const { output } = await outputOf(name, args, at)
+  return USAGE.test(output) ? output.slice(0, 300) : undefined
+}
+
+/** Runs a program without a cluster, with a home of its own. */
 function outputOf(name: string, args: readonly string[], at: Place) {
   const env = { PATH: process.env['PATH'] ?? '', HOME: at.sandbox, KUBECONFIG: '/dev/null' }
   const done = Promise.withResolvers<{ readonly code: unknown; readonly output: string }>()
-  const child = execFile(name, args, { cwd: at.cwd, env }, (error, stdout, stderr) =>
+  const here = args.map((arg) => located(arg, at))
+  const child = execFile(name, here, { cwd: at.cwd, env }, (error, stdout, stderr) =>
     done.resolve({ code: error ? error.code : 0, output: stderr + stdout }),
   )
   child.stdin?.end()

@@ -1,33 +1,12 @@
-import { mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { broadcast } from '../../../src/commands/broadcast.ts'
-import { certificates } from '../../../src/commands/certificates/certificates.ts'
-import { checkConfig } from '../../../src/commands/check-config.ts'
-import { doctor } from '../../../src/commands/doctor.ts'
-import { explain } from '../../../src/commands/explain/explain.ts'
-import { healthcheck } from '../../../src/commands/healthcheck.ts'
-import { migrate } from '../../../src/commands/migrate.ts'
-import { render } from '../../../src/commands/render.ts'
-import { sessions } from '../../../src/commands/sessions.ts'
-import { type Environment } from '../../../src/config/config.ts'
+import type { Environment } from '../../../src/config/config.ts'
 import { ConfigError } from '../../../src/config/config-error.ts'
 import { runCommand } from '../command.ts'
 import { confidential } from '../configuration.ts'
 
-type Command = (environment: Environment, ...args: string[]) => Promise<number>
-
-const COMMANDS: Readonly<Record<string, Command>> = {
-  broadcast,
-  certificates,
-  'check-config': checkConfig,
-  doctor,
-  explain,
-  healthcheck,
-  migrate: (_, ...args) => migrate(...args),
-  render,
-  sessions,
-  serve: async () => 0,
-}
+type Command = (...args: readonly unknown[]) => Promise<number>
 
 /** No service listens at this port, so that commands that ask one end at once. */
 const ENVIRONMENT = {
@@ -46,9 +25,12 @@ export async function runVestibule(
   [name = 'serve', ...args]: readonly string[],
   folder: string,
 ): Promise<string | undefined> {
-  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (!command) return `vestibule has no command ${name}`
   if (WITHOUT_ARGUMENTS.has(name)) return args.length > 0 ? `${name} takes none` : undefined
+  const file = [`${name}.ts`, `${name}/${name}.ts`].find((it) => existsSync(`src/commands/${it}`))
+  if (file === undefined) return `vestibule has no command ${name}`
+  const module = (await import(/* @vite-ignore */ `../../../src/commands/${file}`)) as Readonly<
+    Record<string, Command>
+  >
   const here = args.map((arg) => arg.replace(/^\/(?=etc\/|run\/|var\/)/, `${folder}/`))
   for (const arg of here.filter((it) => it.startsWith(folder)))
     mkdirSync(dirname(arg), { recursive: true })
@@ -56,8 +38,11 @@ export async function runVestibule(
   process.chdir(folder)
   try {
     // Doctor would ask hosts and providers that are examples; without settings it says only that.
-    const environment = name === 'doctor' ? {} : ENVIRONMENT
-    const { code, output } = await runCommand(() => command(environment, ...here))
+    const environment: Environment = name === 'doctor' ? {} : ENVIRONMENT
+    const before = name === 'migrate' ? [] : [environment]
+    const { code, output } = await runCommand(
+      async () => (await module[name]?.(...before, ...here)) ?? 2,
+    )
     return code === 2 || /^usage: /m.test(output) ? output.slice(0, 300) : undefined
   } catch (error) {
     return error instanceof ConfigError ? undefined : String(error)
