@@ -199,7 +199,7 @@ async function runProgram(name: string, args: readonly string[], at: Place): Pro
 }
 
 const USAGE =
-  /[Uu]nknown (?:shorthand )?(?:flag|command|option)|is unknown|invalid argument|flag needs|accepts \d|requires (?:at least|exactly|\d)|must specify|values don't meet|unable to read|no such file|YAML parse error|Malformed|URL rejected/
+  /[Uu]nknown (?:shorthand )?(?:flag|command|option)|is unknown|invalid argument|flag needs|accepts \d|requires (?:at least|exactly|\d)|must specify|values don't meet|unable to read|no such file|YAML parse error|Malformed|URL rejected|Use -help for summary/
 
 /** Returns what a program says about its arguments, and ignores that it finds nobody. */
 async function misused(name: string, args: readonly string[], at: Place): Promise<Problem> {

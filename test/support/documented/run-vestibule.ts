@@ -1,6 +1,5 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { broadcast } from '../../../src/commands/broadcast.ts'
 import type { Environment } from '../../../src/config/config.ts'
 import { ConfigError } from '../../../src/config/config-error.ts'
 import { runCommand } from '../command.ts'
