@@ -66,12 +66,18 @@ describe('an answer that a page promises', () => {
   test.for(asked)('is given: $command.words ($command.comment)', async ({ command }) => {
     const { words, comment = '' } = command
     await using vestibule = await startVestibule({ PROTECTED_HOSTS: 'app.example.com' })
-    const { hostname, port, pathname, search } = new URL(words.at(-1) ?? '')
-    const isCheck = hostname === 'app.example.com' && !pathname.startsWith('/oauth2/')
-    const origin = `http://127.0.0.1:${port === '4181' ? vestibule.internalPort : vestibule.publicPort}`
-    const { status } = isCheck
-      ? await vestibule.check({ uri: pathname + search }, OF_CURL)
-      : await fetch(`${origin}${pathname}${search}`, { redirect: 'manual' })
+    const address = words.at(-1) ?? ''
+    const { hostname, port, pathname, search } = new URL(address)
+    const ask = (): Promise<{ readonly status: number }> => {
+      if (hostname !== 'app.example.com') {
+        const asked = port === '4181' ? vestibule.internalPort : vestibule.publicPort
+        return fetch(`http://127.0.0.1:${asked}${pathname}${search}`, { redirect: 'manual' })
+      }
+      return pathname.startsWith('/oauth2/')
+        ? vestibule.visitor().get(address, { headers: OF_CURL })
+        : vestibule.check({ uri: pathname + search }, OF_CURL)
+    }
+    const { status } = await ask()
     expect(String(status)).toBe(comment.slice(0, 3))
   })
 })

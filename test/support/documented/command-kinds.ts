@@ -46,7 +46,7 @@ const KINDS: Readonly<Record<string, Check>> = {
 
 /** Programs of which only the files of this repository are checked. */
 const PLAIN =
-  'base64 cat chmod chown cp cut date diff echo exit export find git grep head install jq ls mkdir mktemp mv printf read rm sed set sleep sort ss sudo systemctl tail tar tee test tr true umask unset wc wget xargs'.split(
+  'aws base64 cat chmod chown cp cut date diff echo exit export find git grep head install jq ls mkdir mktemp mv printf read rm sed set sleep sort ss sudo systemctl tail tar tee test tr true umask unset wc wget xargs'.split(
     ' ',
   )
 
@@ -55,7 +55,7 @@ export async function problemOf(command: ShellCommand, at: Place): Promise<Probl
   const { words, assigned, written } = command
   for (const file of written.filter((each) => /^[\w.-]+$/.test(each)))
     writeFileSync(join(at.sandbox, file), '', { flag: 'a' })
-  const [program, ...args] = words
+  const [program, ...args] = words[0] === 'timeout' ? words.slice(2) : words
   if (program === undefined || program === 'npm') {
     const wrong = Object.entries(assigned).flatMap(([name, value]) => faultOfSetting(name, value))
     if (program === undefined || wrong.length > 0) return wrong[0]
@@ -80,7 +80,7 @@ function faultOfSetting(name: string, value: string): string[] {
     | (typeof settings.shape)[SettingName]
     | undefined
   // Settings of other systems stand in blocks of their own kinds.
-  if (!schema) return name === 'COMPOSE_FILE' ? [] : [`there is no setting ${name}`]
+  if (!schema) return /^COMPOSE_|[a-z]/.test(name) ? [] : [`there is no setting ${name}`]
   const parsed = schema.safeParse(value)
   return parsed.success ? [] : [`${name}: ${parsed.error.issues[0]?.message}`]
 }
@@ -149,10 +149,15 @@ async function innerProblem([program, ...args]: readonly string[], at: Place): P
   return program === 'vestibule' ? runVestibule(args, at.sandbox) : undefined
 }
 
-/** Nothing listens there, so that programs end as soon as they have understood their arguments. */
+/** Address without a listener, so that programs end as soon as they have understood their arguments. */
 const NOWHERE = 'http://127.0.0.1:9'
 
+/** Files in the folder of whoever reads the page, such as a secret. */
+const OWN_FILE = /^--(?:from-file|from-env-file|cert|key)=([\w.-]+)$/gm
+
 async function checkKubectl(args: readonly string[], at: Place): Promise<Problem> {
+  for (const [, own = ''] of args.join('\n').matchAll(OWN_FILE))
+    writeFileSync(join(at.sandbox, own), '', { flag: 'a' })
   const folder = args[args.findIndex((arg) => arg === '-k' || arg === 'kustomize') + 1] ?? ''
   const isFolder = args.some((arg) => arg === '-k' || arg === 'kustomize')
   const wrong = isFolder ? await runProgram('kubectl', ['kustomize', folder], at) : undefined

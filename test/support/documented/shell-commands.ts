@@ -56,7 +56,7 @@ const inner = (words: readonly string[]): readonly ShellCommand[] =>
   )
 
 function commandOf(words: readonly string[]): ShellCommand {
-  const isAssignment = (word: string): boolean => /^[A-Z][A-Z0-9_]*=/.test(word)
+  const isAssignment = (word: string): boolean => /^[A-Za-z][A-Za-z0-9_]*=/.test(word)
   const first = words.findIndex((word) => !isAssignment(word))
   const at = first === -1 ? words.length : first
   const pairs = words.slice(0, at).map((word) => unquoted(word).split(/=(.*)/s).slice(0, 2))
