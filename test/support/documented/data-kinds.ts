@@ -1,6 +1,7 @@
 import { existsSync, mkdtempDisposableSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { parseEnv } from 'node:util'
 import { Script } from 'node:vm'
 import { parse as parseIni } from 'ini'
 import { parse as parseToml } from 'smol-toml'
@@ -18,6 +19,7 @@ export const LANGUAGES: Readonly<Record<string, (block: Block) => Problems | Pro
   json: ({ text }) => parsed(() => JSON.parse(text)),
   toml: ({ text }) => parsed(() => parseToml(text)),
   hcl: parseHcl,
+  env: ({ text }) => (Object.keys(parseEnv(text)).length > 0 ? [] : ['has no value']),
   ini: ({ text }) => (Object.keys(parseIni(text)).length > 0 ? [] : ['has no value']),
   js: ({ text }) => parsed(() => new Script(text)),
   ...Object.fromEntries(
