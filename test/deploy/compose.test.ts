@@ -62,7 +62,7 @@ describe('docker-compose.yml', () => {
 
   test.for(Object.keys(services))('%s has an image with a tag that stays', (name) => {
     const { image } = service(name)
-    expect(image).toMatch(/:v?\d+\.\d+(\.\d+)?[a-z0-9.-]*$/)
+    expect(image).toMatch(/:v?\d+\.\d+(\.\d+)?[a-z0-9.-]*(@sha256:[0-9a-f]{64})?$/)
     if (image.startsWith('vestibule')) expect(image.split(':')[1]).toBe(packageJson.version)
   })
 

@@ -1,7 +1,8 @@
+import { execFileSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { copyFile, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { beforeEach, describe, expect, test } from 'vitest'
 import { parse, stringify } from 'yaml'
 import { certificates } from '../../../src/commands/certificates/certificates.ts'
@@ -17,6 +18,7 @@ import { base } from '../../support/configuration.ts'
 import { prepared } from '../../support/prepared.ts'
 import { givenToApp } from '../../support/proxied-browser.ts'
 import { type RelyingParty, startRelyingParty } from '../../support/relying-party.ts'
+import { filledIn, serviceOf, shortCompose } from '../../support/short-compose.ts'
 import { createVisitor } from '../../support/visitor.ts'
 
 const HOST = 'app.example.com'
@@ -110,6 +112,52 @@ async function deployed({ folder, port, readyHost, here, rendered }: Place): Pro
   })
 }
 
+/** Runs the script of the service `setup` with its folder elsewhere, and gives Traefik its arguments as a file. */
+async function short({ folder, port, readyHost, here }: Place): Promise<string> {
+  const { services, configs } = shortCompose(['compose.yml'])
+  const directory = join(folder, 'dynamic')
+  await mkdir(directory)
+  const command = `#!/bin/sh\nexec "${process.execPath}" "${resolve('src/main.ts')}" "$@"\n`
+  await writeFile(join(folder, 'vestibule'), command, { mode: 0o755 })
+  await writeFile(join(folder, 'app.yaml'), configs['app.yaml']?.content ?? '')
+  const { entrypoint = [], command: script = [] } = serviceOf(services, 'setup')
+  const [shell = '', ...args] = [...entrypoint, ...script].map((each) =>
+    each.replaceAll(/\/(?=dynamic\b|app\.yaml)/g, `${folder}/`),
+  )
+  const env = { ...filledIn, PATH: `${folder}:${process.env['PATH'] ?? ''}` }
+  execFileSync(shell, args, { env, stdio: 'pipe' })
+  for (const name of ['vestibule.yaml', 'app.yaml'])
+    await writeFile(join(directory, name), here(await readFile(join(directory, name), 'utf8')))
+  const ready = stringify({ http: { routers: { ready: readyRouter(readyHost) } } })
+  await writeFile(join(directory, 'ready.yaml'), ready)
+  const changes = {
+    'web.address': `127.0.0.1:${await steadyPort()}`,
+    'websecure.address': `127.0.0.1:${port}`,
+    'acme.storage': join(folder, 'acme.json'),
+    // An authority that cannot be reached, as for a name that is not public.
+    'acme.tlsChallenge': 'true\n--certificatesResolvers.public.acme.caServer=http://127.0.0.1:9/',
+    directory,
+  }
+  const given = (serviceOf(services, 'traefik').command ?? []).join('\n')
+  const changed = Object.entries(changes).reduce(
+    (text, [option, value]) => text.replace(new RegExp(`(\\.${option})=.*`), `$1=${value}`),
+    given.replace('aliasHeadersStrategy', 'underscoreHeadersStrategy'),
+  )
+  return stringify(nested(`${changed}\n--ping.manualRouting=true`))
+}
+
+/** Options as arguments, `--a.b=value`, as the file that means the same. */
+function nested(lines: string): object {
+  const root: Record<string, unknown> = {}
+  for (const [, path = '', value] of lines.matchAll(/^--([^=]+)=(.*)$/gm)) {
+    const names = path.split('.')
+    const last = names.pop() ?? ''
+    const at = names.reduce((node, name) => (node[name] ??= {}) as typeof root, root)
+    at[last] = value
+  }
+  return root
+}
+
 /** Makes certificates with the command, for the service and for Traefik. Returns the settings, and Traefik's folder. */
 async function makeCertificates(folder: string) {
   const own = join(folder, 'own')
@@ -148,7 +196,7 @@ async function startConfigured(configure: (place: Place) => Promise<string>, isT
     text
       .replace('://vestibule:4181', `://localhost:${wire.port}`)
       .replace('http://vestibule:4180', `http://127.0.0.1:${publicPort}`)
-      .replace('http://app:8080', appUrl)
+      .replace(/http:\/\/app:80(?:80)?\b/, appUrl)
   let log = ''
   const unused = { vestibulePublicUrl: '', vestibuleCheckUrl: '', authResponseHeaders: [] }
   const gateway = await startGatewayProgram(
@@ -189,6 +237,7 @@ describe.for([
   ['the pages', documented(false), {}],
   ['the pages, behind a proxy', documented(true), PROXIED],
   ['deploy/traefik, behind a proxy', deployed, DEPLOYED_HEADERS],
+  ['deploy/docker/compose.yml', short, { X_Auth_Request_User: 'root' }],
   ['deploy/traefik, over TLS as rendered', deployed, DEPLOYED_HEADERS, true],
 ] as const)('Traefik configured as %s', ([, configure, proxied, isTls = false]) => {
   const started = prepared(async () => (missing ? undefined : startConfigured(configure, isTls)))
@@ -207,7 +256,7 @@ describe.for([
     expect(valuesOf('X-Auth-Request-Groups')).toEqual(['staff,admins'])
     expect(valuesOf('X-Auth-Request-Access-Token')).toBeUndefined()
     expect(valuesOf('Cookie')).toBeUndefined()
-    if (configure !== deployed) return
+    if (configure !== deployed && configure !== short) return
     for (const name of [...Object.keys(forged), 'X_Auth_Request_User'].filter(
       (each) => !/-(?:User|Groups)$/.test(each),
     ))
