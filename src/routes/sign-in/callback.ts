@@ -136,7 +136,7 @@ export function createCallback(options: CallbackOptions) {
       origin: options.proxies.limitedOrigin(raw),
       ...(userAgent !== undefined && { userAgent }),
     })
-    const { cookie, identity, ignored } = await redeeming.catch(countOutage)
+    const { cookie, identity, ignored } = await redeeming.catch(countingOutages(metrics))
     metrics.signIn('success')
     const user = userDigest(identity.issuer, identity.subject)
     const about = { host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) }
@@ -145,12 +145,6 @@ export function createCallback(options: CallbackOptions) {
       'a user signed in',
     )
     return cookie
-  }
-
-  /** Counts outages here, because their codes are no failed sign-ins where checks are refused with them. */
-  function countOutage(error: unknown): never {
-    if (error instanceof AuthError && OUTAGES.has(error.code)) metrics.signIn('failure')
-    throw error
   }
 
   /** Validates the target again, because settings may have changed since the login began. */
@@ -181,6 +175,14 @@ export function createCallback(options: CallbackOptions) {
 }
 
 const OUTAGES: ReadonlySet<AuthErrorCode> = new Set(['provider_unavailable', 'store_unavailable'])
+
+/** Counts outages here, because their codes are no failed sign-ins where checks are refused with them. */
+function countingOutages(metrics: Pick<Metrics, 'signIn'>) {
+  return (error: unknown): never => {
+    if (error instanceof AuthError && OUTAGES.has(error.code)) metrics.signIn('failure')
+    throw error
+  }
+}
 
 interface CallbackQuery {
   readonly state: string
