@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
@@ -6,12 +6,13 @@ import { INCIDENTS, type IncidentName } from '../support/alerts/incidents.ts'
 import { groupingLabelsOf, selectorsOf } from '../support/alerts/promql.ts'
 import { COURSE, firedIn, promtool, promtoolMissing } from '../support/alerts/promtool.ts'
 import { ALERTS, type Recording, readRecordings, readRules } from '../support/alerts/recording.ts'
-import { rendered } from './manifests.ts'
+import { isSubset, named, rendered, type Workload } from './manifests.ts'
 
 const NO_PROMTOOL = 'promtool is not on PATH: rules are looked at, not evaluated'
 const rules = readRules()
 
 interface Panel {
+  readonly id: number
   readonly type: string
   readonly title: string
   readonly description?: string
@@ -122,7 +123,9 @@ describe('the alert rules', () => {
       expect(Object.keys(annotations), alert).toEqual(['summary', 'description', 'runbook_url'])
       expect(annotations['runbook_url']).toBe(`docs/operations.md#${alert.toLowerCase()}`)
       const [, section = ''] = page.split(`\n### ${alert}\n`)
-      expect(section, alert).toMatch(/^\n- \*\*Look at:\*\* [^#]+\n- \*\*Do:\*\* /)
+      expect(section.slice(0, 800), alert).toMatch(
+        /^\n- \*\*Look at:\*\* .+\n(?: {2}.+\n)*- \*\*Do:\*\* /,
+      )
       expect(time, alert).toMatch(/^\d+[mh]$/)
     }
     const sections = [...page.matchAll(/^### (Vestibule\w+)$/gm)].map(([, name]) => name)
@@ -136,11 +139,15 @@ describe('the alert rules', () => {
   })
 
   test('each of them fires in a test', () => {
+    // Has a test of its own.
+    const others = ['VestibuleNobodySignsIn']
     const fired = [
       ...Object.values(INCIDENTS),
       ...altered.map(([, , incident]) => incident),
     ].flatMap(({ during, after = [] }) => [...Object.keys(during), ...after])
-    expect([...new Set(fired)].toSorted()).toEqual(rules.map(({ alert }) => alert).toSorted())
+    expect([...new Set([...fired, ...others])].toSorted()).toEqual(
+      rules.map(({ alert }) => alert).toSorted(),
+    )
   })
 })
 
@@ -152,11 +159,11 @@ const recorded = (name: IncidentName): Recording => {
 }
 const ownKey = (name: string, labels = '') =>
   `${name}{${labels}instance="1",job="vestibule",namespace="auth"}`
-const steady = (value: number) => [value, value, value, value]
-const success = ownKey('vestibule_sign_ins_total', 'result="success",')
-const toSignIn = ownKey('vestibule_checks_total', 'outcome="sign_in",source="none",')
-
 type Expected = (typeof INCIDENTS)[IncidentName]
+const [, , resident] =
+  recorded('calm').series[ownKey('vestibule_process_resident_memory_bytes')] ?? []
+const nearly = 1.05 * Number(resident)
+
 /** Recordings with another value of a series, where a test cannot cause the incident itself. */
 const altered: readonly (readonly [
   what: string,
@@ -166,7 +173,7 @@ const altered: readonly (readonly [
 ])[] = [
   [
     'memory at its limit',
-    { [ownKey('vestibule_memory_limit_bytes')]: steady(200_000_000) },
+    { [ownKey('vestibule_memory_limit_bytes')]: [Infinity, nearly, nearly, nearly] },
     { during: { VestibuleMemoryHigh: 45 }, after: ['VestibuleMemoryHigh'] },
   ],
   [
@@ -217,4 +224,146 @@ describe.skipIf(promtoolMissing())('with what was recorded in real incidents', (
     const changed = { series: { ...recorded('calm').series, ...changes } }
     expect(firedIn(changed, { ...COURSE, during: minutes })).toEqual({ before: {}, during, after })
   })
+})
+
+test('people who are sent to sign in and never come back are noticed where it was otherwise a week ago', ({
+  skip,
+}) => {
+  if (promtoolMissing()) return skip(NO_PROMTOOL)
+  // A week in steps of ten minutes, and its first two hours with sign-ins.
+  const drawn = {
+    [ownKey('vestibule_sign_ins_total', 'result="success",')]: '0+10x12 120+0x1012',
+    [ownKey('vestibule_checks_total', 'outcome="sign_in",source="none",')]: '0+0x1008 10+10x11',
+  }
+  const course = { before: 1008, during: 6, after: 10, each: 10 }
+  const { before, during } = firedIn({ series: drawn }, course)
+  expect([before, during]).toEqual([{}, { VestibuleNobodySignsIn: expect.any(Number) as number }])
+  const other = firedIn({ series: { ...drawn, [Object.keys(drawn)[0] ?? '']: '0+0x1024' } }, course)
+  expect(other.during).toEqual({})
+})
+
+describe('the dashboard', () => {
+  test('has a title, a description, a unit and queries in each panel, which fill the rows', () => {
+    expect(dashboard.schemaVersion).toBe(42)
+    const ids = dashboard.panels.map(({ id }) => id)
+    expect(new Set(ids).size).toBe(ids.length)
+    for (const {
+      type,
+      title,
+      description,
+      gridPos,
+      fieldConfig,
+      targets: own,
+    } of dashboard.panels) {
+      expect(title).not.toBe('')
+      expect(gridPos.x + gridPos.w, title).toBeLessThanOrEqual(24)
+      if (type === 'row') continue
+      expect(description, title).toMatch(/\.$/)
+      expect(fieldConfig?.defaults.unit, title).toBeDefined()
+      expect(own?.length, title).toBeGreaterThan(0)
+    }
+  })
+
+  test('answers in its first row whether it is us, Redis or the provider', () => {
+    const [head, ...others] = dashboard.panels
+    expect([head?.type, ...others.slice(0, 3).map(({ title }) => title)]).toEqual([
+      'row',
+      'Us',
+      'Redis',
+      'Provider',
+    ])
+  })
+
+  test('asks for what its variables name, and each query for all of them', () => {
+    const variables = dashboard.templating.list.map(({ name }) => name)
+    expect(variables).toEqual(['datasource', 'namespace', 'job', 'instance'])
+    for (const { title, expr } of targets) {
+      for (const { matchers } of selectorsOf(expr)) {
+        const asked = matchers
+          .map(({ label, value }) => [label, value])
+          .filter(([, value]) => value?.startsWith('$'))
+        expect(Object.fromEntries(asked), title).toEqual({
+          namespace: '$namespace',
+          job: '$job',
+          instance: '$instance',
+        })
+      }
+    }
+    for (const { definition = '' } of dashboard.templating.list.slice(1)) {
+      const metric = /^label_values\((\w+)/.exec(definition)?.[1] ?? ''
+      expect(series.has(metric), definition).toBe(true)
+    }
+  })
+})
+
+interface Inhibition {
+  readonly source_matchers: readonly string[]
+  readonly target_matchers: readonly string[]
+}
+
+describe('Alertmanager', () => {
+  const file = parse(readFileSync('deploy/monitoring/alertmanager.yaml', 'utf8')) as {
+    inhibit_rules: readonly Inhibition[]
+  }
+  const pages = new Set(
+    rules.filter(({ labels }) => labels['severity'] === 'page').map(({ alert }) => alert),
+  )
+  const meets = (alert: string, matchers: readonly string[]) =>
+    matchers.every((matcher) => {
+      const [, op = '', value = ''] = /^alertname(=~|!=|=)"(.*)"$/.exec(matcher) ?? []
+      const isMet = op === '=~' ? new RegExp(`^(?:${value})$`).test(alert) : alert === value
+      return op === '!=' ? !isMet : isMet
+    })
+
+  test('names alerts that there are', () => {
+    for (const { source_matchers: source, target_matchers: target } of file.inhibit_rules) {
+      for (const matchers of [source, target])
+        expect(
+          rules.some(({ alert }) => meets(alert, matchers)),
+          matchers.join(),
+        ).toBe(true)
+      const listed = /"Vestibule\((.*)\)"$/.exec(target[0] ?? '')?.[1]?.split('|') ?? []
+      for (const name of listed)
+        expect(rules.map(({ alert }) => alert)).toContain(`Vestibule${name}`)
+    }
+  })
+
+  test.for(Object.entries(INCIDENTS))('pages at most once: %s', ([, { during }]) => {
+    const fired = Object.keys(during)
+    const heard = fired.filter(
+      (alert) =>
+        !file.inhibit_rules.some(
+          ({ source_matchers: source, target_matchers: target }) =>
+            meets(alert, target) && fired.some((each) => each !== alert && meets(each, source)),
+        ),
+    )
+    expect(heard.filter((alert) => pages.has(alert)).length).toBeLessThanOrEqual(1)
+    expect(heard.length === 0).toBe(fired.length === 0)
+  })
+})
+
+test('the component for kustomize has the rules, the dashboard under a name that stays, and finds the pods', ({
+  skip,
+}) => {
+  const objects = rendered('components/monitoring')
+  if (!objects) return skip('kubectl is not on PATH: the component is not rendered')
+  const rule = objects.find(({ kind }) => kind === 'PrometheusRule')
+  expect(rule?.spec).toEqual(parse(readFileSync(ALERTS, 'utf8')))
+  const config = objects.find(({ kind }) => kind === 'ConfigMap')
+  expect(config?.metadata).toEqual({
+    name: 'vestibule-dashboard',
+    labels: { grafana_dashboard: '1' },
+  })
+  expect(JSON.parse(config?.data?.['vestibule.json'] ?? '')).toEqual(dashboard)
+  const monitor = named<{
+    selector: { matchLabels: Record<string, string> }
+    jobLabel: string
+    podMetricsEndpoints: { port: string }[]
+  }>(objects, 'PodMonitor', 'vestibule')
+  const base = rendered('base') ?? []
+  const { template } = named<Workload>(base, 'Deployment', 'vestibule').spec
+  expect(isSubset(monitor.spec.selector.matchLabels, template.metadata.labels)).toBe(true)
+  expect(template.metadata.labels[monitor.spec.jobLabel]).toBe('vestibule')
+  const ports = template.spec.containers[0].ports.map(({ name }) => name)
+  for (const { port } of monitor.spec.podMetricsEndpoints) expect(ports).toContain(port)
 })

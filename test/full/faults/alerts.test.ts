@@ -502,6 +502,9 @@ const incidents: Readonly<Record<IncidentName, Prepare>> = {
   },
 }
 
+/** Alerts that are right about a machine on which other tests run, too. */
+const OF_A_BUSY_MACHINE = ['VestibuleEventLoopBusy', 'VestibuleRedisSlow', 'VestibuleChecksSlow']
+
 async function record(name: IncidentName): Promise<Recording> {
   await using stack = new AsyncDisposableStack()
   const { replicas, begin, use, end, aheadSeconds = 0 } = await incidents[name](stack)
@@ -531,7 +534,10 @@ describe.skipIf(promtoolMissing())('alerts in real incidents', () => {
     const recording = await record(name as IncidentName)
     recordings.push(recording)
     const fired = firedIn(recording)
-    const names = (of: object) => Object.keys(of).toSorted()
+    const names = (of: object) =>
+      Object.keys(of)
+        .filter((alert) => alert in expected.during || !OF_A_BUSY_MACHINE.includes(alert))
+        .toSorted()
     expect(names(fired.before)).toEqual([])
     expect(names(fired.during)).toEqual(names(expected.during))
     expect(fired.after.toSorted()).toEqual(expected.after ?? [])

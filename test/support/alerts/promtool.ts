@@ -3,16 +3,18 @@ import { mkdtempDisposableSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { findProgram } from '../../../stand-ins/process.ts'
-import { ALERTS, type Moments, type Recording } from './recording.ts'
+import { ALERTS, type Moments } from './recording.ts'
 
 /** Minutes before an incident, in it, and after it, in place of the seconds for which it was recorded. */
 export interface Course {
   readonly before: number
   readonly during: number
   readonly after: number
+  /** Minutes between two readings and evaluations. */
+  readonly each?: number
 }
 
-export const COURSE: Course = { before: 70, during: 60, after: 75 }
+export const COURSE: Course = { before: 15, during: 60, after: 65 }
 
 /** Alerts that fired, with the minutes for which they did. */
 export type Fired = Readonly<Record<string, number>>
@@ -25,20 +27,25 @@ export function promtool(...args: string[]): string {
   return execFileSync('promtool', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
+/** Recording in which a series may also be drawn in the notation of promtool. */
+interface Drawn {
+  readonly series: Readonly<Record<string, Moments | string>>
+}
+
 /**
  * Returns which alerts fire where a recording takes so long, before, in it, and at the end: gauges stay as they were later in the incident, and
  * counters grow each minute as they grew within it.
  */
-export function firedIn({ series }: Pick<Recording, 'series'>, course = COURSE, rules = ALERTS) {
-  const { before, during, after } = course
+export function firedIn({ series }: Drawn, course: Course = COURSE, rules = ALERTS) {
+  const { before, during, after, each = 1 } = course
   const ends = [before - 1, before + during - 1, before + during + after - 1]
   // Half a minute less than the phase, because versions of Prometheus differ in whether a range has its left end.
   const firing = (minutes: number) =>
-    `count_over_time(ALERTS{alertstate="firing"}[${minutes * 60 - 30}s])`
+    `count_over_time(ALERTS{alertstate="firing"}[${minutes * each * 60 - 30}s])`
   const queries = [firing(before), firing(during), 'ALERTS{alertstate="firing"}']
   const tests = queries.map((query, index) => ({
     expr: `max by (alertname) (${query})`,
-    eval_time: `${ends[index]}m`,
+    eval_time: `${(ends[index] ?? 0) * each}m`,
     // Is never the answer, so that promtool prints the one that there is.
     exp_samples: [{ labels: '{alertname="none"}', value: -1 }],
   }))
@@ -46,13 +53,13 @@ export function firedIn({ series }: Pick<Recording, 'series'>, course = COURSE, 
   const file = join(folder.path, 'test.json')
   const input = {
     rule_files: [resolve(rules)],
-    evaluation_interval: '1m',
+    evaluation_interval: `${each}m`,
     tests: [
       {
-        interval: '1m',
+        interval: `${each}m`,
         input_series: Object.entries(series).map(([key, values]) => ({
           series: key,
-          values: stretch(key, values, course),
+          values: typeof values === 'string' ? values : stretch(key, values, course),
         })),
         promql_expr_test: tests,
       },
