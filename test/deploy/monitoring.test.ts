@@ -214,15 +214,26 @@ const altered: readonly (readonly [
   ],
 ]
 
+/** Versions of Prometheus differ by a minute, because a range has its left end or not. */
+function expectFired(
+  fired: ReturnType<typeof firedIn>,
+  during: Expected['during'],
+  after: readonly string[],
+): void {
+  expect([fired.before, fired.after]).toEqual([{}, after])
+  expect(Object.keys(fired.during)).toEqual(Object.keys(during))
+  for (const [alert, minutes] of Object.entries(during))
+    expect(Math.abs((fired.during[alert] ?? 0) - minutes), `${alert} fires`).toBeLessThanOrEqual(1)
+}
+
 describe.skipIf(promtoolMissing())('with what was recorded in real incidents', () => {
   test.for(Object.entries(INCIDENTS))('%s', ([name, { during, after = [] }]) => {
-    const fired = firedIn(recorded(name as IncidentName))
-    expect(fired).toEqual({ before: {}, during, after })
+    expectFired(firedIn(recorded(name as IncidentName)), during, after)
   })
 
   test.for(altered)('%s', ([, changes, { during, after = [] }, minutes = COURSE.during]) => {
     const changed = { series: { ...recorded('calm').series, ...changes } }
-    expect(firedIn(changed, { ...COURSE, during: minutes })).toEqual({ before: {}, during, after })
+    expectFired(firedIn(changed, { ...COURSE, during: minutes }), during, after)
   })
 })
 
