@@ -488,7 +488,7 @@ const incidents: Readonly<Record<IncidentName, Prepare>> = {
           const { cookie } = await signInAt(first)
           for (let own = 0; own < 10; own += 1) {
             const stream = await openEvents({ origin, cookie })
-            stack.defer(() => void stream.close())
+            stack.defer(() => stream.close())
           }
         }
         count = 2

@@ -88,7 +88,8 @@ export function packRecordings(recordings: readonly Recording[]): string {
     const other = Object.entries(series).filter(
       ([key, stored]) => !isShared(key) || JSON.stringify(stored) !== JSON.stringify(base[key]),
     )
-    return { name, series: Object.fromEntries([...other, ...gone.map((key) => [key, null])]) }
+    const absent = gone.map((key): [string, Stored] => [key, null])
+    return { name, series: Object.fromEntries([...other, ...absent]) }
   })
   return [...packed.slice(0, 1), ...differences].map((each) => `${JSON.stringify(each)}\n`).join('')
 }
