@@ -19,12 +19,14 @@ export const COURSE: Course = { before: 15, during: 60, after: 65 }
 /** Alerts that fired, with the minutes for which they did. */
 export type Fired = Readonly<Record<string, number>>
 
+const program = () => findProgram('promtool') ?? ''
+
 export function promtoolMissing(): boolean {
   return findProgram('promtool') === undefined
 }
 
 export function promtool(...args: string[]): string {
-  return execFileSync('promtool', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
+  return execFileSync(program(), args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] })
 }
 
 /** Recording in which a series may also be drawn in the notation of promtool. */
@@ -66,7 +68,7 @@ export function firedIn({ series }: Drawn, course: Course = COURSE, rules = ALER
     ],
   }
   writeFileSync(file, JSON.stringify(input))
-  const { stdout, stderr } = spawnSync('promtool', ['test', 'rules', file], { encoding: 'utf8' })
+  const { stdout, stderr } = spawnSync(program(), ['test', 'rules', file], { encoding: 'utf8' })
   const answers = [...`${stdout}${stderr}`.matchAll(/time: (\w+),\s+exp:.*?\n?\s*got: ?\s*(.*)/g)]
   if (answers.length !== 3) throw new Error(`promtool says: ${stdout}${stderr}`)
   const [atStart = {}, inside = {}, later = {}] = answers.map(([, , got = '']) => readFired(got))
