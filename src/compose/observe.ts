@@ -1,5 +1,6 @@
 import type { Streams } from '../events/streams.ts'
 import type { SharedState } from '../store/shared-state.ts'
+import { readContainerLimit } from '../telemetry/container-limit.ts'
 import type { Log } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import type { KeptCertificate } from './internal-tls.ts'
@@ -26,9 +27,8 @@ export function observeService(parts: ObservedService): void {
     isProviderDiscovered: () => oidc.provider.isDiscovered,
     revocationsWaiting: () => sessions.sessions.revocations.waiting,
     logLinesDropped: () => log.droppedLines?.() ?? 0,
-    ...(certificate && {
-      certificateEndSeconds: () => certificate.current().notAfterMs / 1000,
-    }),
+    memoryLimitBytes: () => readContainerLimit(),
+    ...(certificate && { certificate: () => certificate.current() }),
     redis: state.redis,
   })
 }

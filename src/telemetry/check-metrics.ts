@@ -23,6 +23,8 @@ const BUCKETS_SECONDS = [
 export function createCheckMetrics(registry: Registry): CheckMetrics {
   const registers = [registry]
   const tallies = new Map<string, Map<string, Tally>>()
+  // `increase()` does not see a series that begins at 1.
+  for (const outcome of ['sign_in', 'unavailable']) tallyOf(outcome, 'none')
   const lookUps = { hit: 0, miss: 0, bypassed: 0 }
 
   void new Counter({

@@ -69,10 +69,17 @@ export interface Observed {
   readonly revocationsWaiting: () => number
   /** Returns the number of dropped log lines; absent where none can be dropped. */
   readonly logLinesDropped?: () => number
-  /** Returns the end of the internal listener's certificate in seconds since 1970; absent without TLS. */
-  readonly certificateEndSeconds?: () => number
+  /** Returns the life of the internal listener's certificate; absent without TLS. */
+  readonly certificate?: () => CertificateLife
+  /** Resolves with the memory limit of the container; `undefined` where there is none. */
+  readonly memoryLimitBytes?: () => Promise<number | undefined>
   /** Absent in memory mode. */
   readonly redis: GaugedRedis | undefined
+}
+
+interface CertificateLife {
+  readonly notBeforeMs: number
+  readonly notAfterMs: number
 }
 
 let ofProcess: Registry | undefined
@@ -94,6 +101,7 @@ export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Met
   const counter = (name: string, help: string, labelNames: string[] = []) =>
     new Counter({ name: `vestibule_${name}_total`, help, labelNames, registers })
   const signIns = counter('sign_ins', 'Finished sign-ins', ['result'])
+  for (const result of ['success', 'failure']) signIns.inc({ result }, 0)
   const signOuts = counter('sign_outs', 'Sessions ended by their users')
   const endedByOperators = counter('sessions_ended_by_operators', 'Sessions ended through /admin')
   const endedByUsers = counter(
@@ -154,13 +162,13 @@ export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Met
 
 function addGauges(registry: Registry, observed: Observed): void {
   const registers = [registry]
-  const gauge = (name: string, help: string, read: () => number) =>
+  const gauge = (name: string, help: string, read: () => number | Promise<number>) =>
     new Gauge({
       name: `vestibule_${name}`,
       help,
       registers,
-      collect() {
-        this.set(read())
+      async collect() {
+        this.set(await read())
       },
     })
   gauge('l1_sessions', 'Sessions in the session cache', observed.cachedSessions)
@@ -189,11 +197,22 @@ function addGauges(registry: Registry, observed: Observed): void {
     'Log lines dropped because they were not read in time or could not be written',
     () => observed.logLinesDropped?.() ?? 0,
   )
-  if (observed.certificateEndSeconds) {
+  gauge(
+    'memory_limit_bytes',
+    'Memory limit of the container, +Inf where there is none',
+    async () => (await observed.memoryLimitBytes?.()) ?? Number.POSITIVE_INFINITY,
+  )
+  const { certificate } = observed
+  if (certificate) {
+    gauge(
+      'internal_tls_certificate_not_before_seconds',
+      'Begin of the internal listener’s certificate, in seconds since 1970',
+      () => certificate().notBeforeMs / 1000,
+    )
     gauge(
       'internal_tls_certificate_not_after_seconds',
       'End of the internal listener’s certificate, in seconds since 1970',
-      observed.certificateEndSeconds,
+      () => certificate().notAfterMs / 1000,
     )
   }
   if (observed.redis) addRedisGauges(registry, observed.redis)

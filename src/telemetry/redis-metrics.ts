@@ -18,7 +18,8 @@ export interface GaugedRedis {
     | {
         evictionPolicy?: string
         clockOffsetMs?: number
-        readonly findings: readonly { readonly code: FindingCode }[]
+        readonly memory?: { readonly usedBytes: number; readonly maxBytes: number }
+        readonly findings: readonly { readonly code: FindingCode; readonly stopsSignIn?: true }[]
       }
     | undefined
 }
@@ -146,6 +147,22 @@ const GAUGES: readonly GaugeSource[] = [
     name: 'redis_eviction_policy_ok',
     help: '1 when Redis is set to noeviction, 0 when not or not known',
     read: ({ examination }) => Number(examination?.evictionPolicy === 'noeviction'),
+  },
+  {
+    name: 'redis_stops_sign_in',
+    help: '1 while findings of the latest self-test keep people from signing in',
+    read: ({ examination }) =>
+      Number(examination?.findings.some(({ stopsSignIn }) => stopsSignIn) ?? false),
+  },
+  {
+    name: 'redis_memory_used_bytes',
+    help: 'Memory that Redis uses, at the fullest primary of a cluster; NaN when not known',
+    read: ({ examination }) => examination?.memory?.usedBytes ?? Number.NaN,
+  },
+  {
+    name: 'redis_memory_max_bytes',
+    help: 'maxmemory of the same server, +Inf where it has none; NaN when not known',
+    read: ({ examination }) => examination?.memory?.maxBytes ?? Number.NaN,
   },
   {
     name: 'redis_clock_offset_seconds',

@@ -1,4 +1,4 @@
-import { Counter, type Registry } from 'prom-client'
+import { Counter, Gauge, type Registry } from 'prom-client'
 
 /** Results of reading changed rules again, as labels; each starts at 0. */
 const RELOAD_RESULTS = ['reloaded', 'not_reloaded'] as const
@@ -21,6 +21,11 @@ export function createRulesMetrics(registry: Registry): RulesMetrics {
     registers: [registry],
   })
   for (const result of RELOAD_RESULTS) reloads.inc({ result }, 0)
+  const outdated = new Gauge({
+    name: 'vestibule_rules_outdated',
+    help: '1 while changed rules cannot be used and older ones are in force',
+    registers: [registry],
+  })
   const wouldDeny = new Counter({
     name: 'vestibule_rules_would_deny_total',
     help: 'Requests of known users and programs that a rule with report: true would refuse',
@@ -28,7 +33,10 @@ export function createRulesMetrics(registry: Registry): RulesMetrics {
     registers: [registry],
   })
   return {
-    rulesReload: (result) => reloads.inc({ result }),
+    rulesReload(result) {
+      reloads.inc({ result })
+      outdated.set(Number(result === 'not_reloaded'))
+    },
     wouldDeny(rule) {
       if (inForce.has(rule)) wouldDeny.inc({ rule })
     },

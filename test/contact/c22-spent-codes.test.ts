@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from 'vitest'
+import { readMetric } from '../support/outage.ts'
 import { type Behaviour, type Endpoint, faults } from '../support/provider.ts'
 import { readCounter } from '../support/refusal.ts'
 import { APP } from '../support/relying-party.ts'
@@ -40,6 +41,8 @@ const failures: readonly (readonly [string, Endpoint, Behaviour, number])[] = [
   ['UserInfo drops the connection', 'userinfo', faults.down, 503],
 ]
 
+const FAILURES = 'vestibule_sign_ins_total{result="failure"}'
+
 describe('C22: a sign-in that fails after its code was sent', () => {
   test.for(failures)(
     'leads to a new login by itself, which signs in: %s',
@@ -47,7 +50,9 @@ describe('C22: a sign-in that fails after its code was sent', () => {
       const browser = party.visitor()
       const callbackUrl = await untilCallback(browser)
       party.provider.set(endpoint, { ...behaviour, times: 1 })
+      const before = await readMetric(party.vestibule, FAILURES)
       const page = await browser.get(callbackUrl)
+      expect(await readMetric(party.vestibule, FAILURES)).toBe(before + 1)
       expect([page.status, page.setCookies, page.location]).toEqual([status, [], undefined])
       expect([refreshOf(page), steps.parseLoginLink(page)]).toEqual([NEW_LOGIN, NEW_LOGIN])
       const finished = await browser.browse(String(refreshOf(page)))

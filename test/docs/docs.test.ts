@@ -56,7 +56,7 @@ describe('the documentation', () => {
       isProviderDiscovered: () => true,
       eventStreams: () => 0,
       revocationsWaiting: () => 0,
-      certificateEndSeconds: () => 0,
+      certificate: () => ({ notBeforeMs: 0, notAfterMs: 0 }),
       redis: {
         isConnected: true,
         commandsInFlight: 0,

@@ -20,6 +20,7 @@ const CLEAN = {
   findings: [],
   evictionPolicy: 'noeviction',
   clockOffsetMs: expect.any(Number) as number,
+  memory: { usedBytes: expect.any(Number) as number, maxBytes: Number.POSITIVE_INFINITY },
   uptimeMs: expect.any(Number) as number,
   runIds: [expect.stringMatching(/^[0-9a-f]{40}$/) as string],
 }

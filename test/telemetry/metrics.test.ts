@@ -26,12 +26,17 @@ const start = () => {
 describe('the counts of checks', () => {
   test('each outcome and source is counted by itself', async () => {
     const { metrics, read } = start()
-    expect(await read('checks_total')).toEqual({})
+    const atStart = {
+      '{outcome="sign_in",source="none"}': 0,
+      '{outcome="unavailable",source="none"}': 0,
+    }
+    expect(await read('checks_total')).toEqual(atStart)
     metrics.check('allow', 'memory', 0.0001)
     metrics.check('allow', 'memory', 0.0001)
     metrics.check('allow', 'store', 0.002)
     metrics.check('refused', 'none', 0.00001)
     expect(await read('checks_total')).toEqual({
+      ...atStart,
       '{outcome="allow",source="memory"}': 2,
       '{outcome="allow",source="store"}': 1,
       '{outcome="refused",source="none"}': 1,

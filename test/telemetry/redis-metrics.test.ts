@@ -49,18 +49,30 @@ describe('the metrics of Redis', () => {
       commands_in_flight: '0',
       eviction_policy_ok: '0',
       clock_offset_seconds: 'Nan',
+      stops_sign_in: '0',
+      memory_used_bytes: 'Nan',
+      memory_max_bytes: 'Nan',
     })
   })
 
   test('are asked when somebody reads', async () => {
     const { read, observe } = start()
-    const examination = { evictionPolicy: 'noeviction', clockOffsetMs: -1500, findings: [] }
+    const memory = { usedBytes: 700, maxBytes: Number.POSITIVE_INFINITY }
+    const examination = {
+      evictionPolicy: 'noeviction',
+      clockOffsetMs: -1500,
+      memory,
+      findings: [{ code: 'rights', stopsSignIn: true }] as const,
+    }
     observe({ isConnected: true, commandsInFlight: 7, examination })
     expect(await read()).toMatchObject({
       connected: '1',
       commands_in_flight: '7',
       eviction_policy_ok: '1',
       clock_offset_seconds: '-1.5',
+      memory_used_bytes: '700',
+      memory_max_bytes: '+Inf',
+      stops_sign_in: '1',
     })
   })
 
@@ -73,6 +85,7 @@ describe('the metrics of Redis', () => {
       'findings{code="rights"}': '2',
       'findings{code="full"}': '1',
       'findings{code="replica"}': '0',
+      stops_sign_in: '0',
     })
   })
 

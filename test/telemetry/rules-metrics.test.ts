@@ -2,6 +2,19 @@ import { Registry } from 'prom-client'
 import { expect, test } from 'vitest'
 import { createRulesMetrics } from '../../src/telemetry/rules-metrics.ts'
 
+test('rules are outdated from a change that cannot be used to the next that can', async () => {
+  const registry = new Registry()
+  const metrics = createRulesMetrics(registry)
+  const read = async () =>
+    (await registry.getSingleMetric('vestibule_rules_outdated')?.get())?.values[0]?.value
+  expect(await read()).toBe(0)
+  metrics.rulesReload('not_reloaded')
+  metrics.rulesReload('not_reloaded')
+  expect(await read()).toBe(1)
+  metrics.rulesReload('reloaded')
+  expect(await read()).toBe(0)
+})
+
 test('only report rules in force are counted, each from 0, also after their rules have changed', async () => {
   const registry = new Registry()
   const metrics = createRulesMetrics(registry)

@@ -9,12 +9,20 @@ export interface Examination {
   readonly evictionPolicy?: string
   /** Wall clock of Redis minus that of this process; in a cluster, the largest difference. */
   readonly clockOffsetMs?: number
+  /** Memory of Redis; in a cluster, of the fullest primary. */
+  readonly memory?: RedisMemory
   /** Uptime of the Redis process that was started last. */
   readonly uptimeMs?: number
   /** True while some Redis process loads its data and refuses nearly all commands (fault F11). */
   readonly isLoading?: boolean
   /** `run_id` of each examined process; another process may have other data. */
   readonly runIds: readonly string[]
+}
+
+interface RedisMemory {
+  readonly usedBytes: number
+  /** `maxmemory`; infinite where none is set. */
+  readonly maxBytes: number
 }
 
 const OLDEST_TESTED = '7.0'
@@ -38,6 +46,8 @@ export async function examineRedis(
   const policies = examinations.flatMap(({ evictionPolicy }) => evictionPolicy ?? [])
   const policy = policies.find(isHarmful) ?? policies[0]
   const offsets = examinations.flatMap(({ clockOffsetMs }) => clockOffsetMs ?? [])
+  const memories = examinations.flatMap(({ memory }) => memory ?? [])
+  const [memory] = memories.toSorted((one, other) => partUsed(other) - partUsed(one))
   const uptimes = examinations.flatMap(({ uptimeMs }) => uptimeMs ?? [])
   const [offset] = offsets.toSorted((one, other) => Math.abs(other) - Math.abs(one))
   return {
@@ -45,6 +55,7 @@ export async function examineRedis(
     runIds: examinations.flatMap(({ runIds }) => runIds).toSorted(),
     ...(policy !== undefined && { evictionPolicy: policy }),
     ...(offset !== undefined && { clockOffsetMs: offset }),
+    ...(memory !== undefined && { memory }),
     ...(uptimes.length > 0 && { uptimeMs: Math.min(...uptimes) }),
     ...(examinations.some(({ isLoading }) => isLoading) && { isLoading: true }),
   }
@@ -88,12 +99,26 @@ async function examinePrimary(
 
 type Info = ReadonlyMap<string, string>
 
-function processState(info: Info | undefined): Pick<Examination, 'uptimeMs' | 'isLoading'> {
+type ProcessState = Pick<Examination, 'uptimeMs' | 'isLoading' | 'memory'>
+
+function processState(info: Info | undefined): ProcessState {
   const seconds = info?.get('uptime_in_seconds')
+  const memory = info && memoryOf(info)
   return {
+    ...(memory && { memory }),
     ...(seconds !== undefined && { uptimeMs: Number(seconds) * 1000 }),
     ...(info?.get('loading') === '1' && { isLoading: true }),
   }
+}
+
+function memoryOf(info: Info): RedisMemory | undefined {
+  const [used, max] = [info.get('used_memory'), info.get('maxmemory')]
+  if (used === undefined || max === undefined) return undefined
+  return { usedBytes: Number(used), maxBytes: Number(max) || Number.POSITIVE_INFINITY }
+}
+
+function partUsed({ usedBytes, maxBytes }: RedisMemory): number {
+  return usedBytes / maxBytes
 }
 
 async function readInfo(client: RedisClient): Promise<Info | undefined> {

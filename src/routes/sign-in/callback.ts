@@ -3,7 +3,7 @@ import type { Binding } from '../../core/login-binding.ts'
 import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
 import type { Session, SessionCredential } from '../../core/session.ts'
 import type { Site } from '../../core/site.ts'
-import { AuthError } from '../../errors.ts'
+import { AuthError, type AuthErrorCode } from '../../errors.ts'
 import type { Addresses } from '../../http/addresses.ts'
 import { redirect, settingCookies } from '../../http/answers.ts'
 import type { Cookies } from '../../http/cookies.ts'
@@ -128,7 +128,7 @@ export function createCallback(options: CallbackOptions) {
     const url = new URL(addresses.callback(site))
     url.search = new URL(c.req.url).search
     const userAgent = raw.headers['user-agent']
-    const { cookie, identity, ignored } = await options.redeem({
+    const redeeming = options.redeem({
       ...login,
       url,
       realm: options.realmOf(site.host),
@@ -136,6 +136,7 @@ export function createCallback(options: CallbackOptions) {
       origin: options.proxies.limitedOrigin(raw),
       ...(userAgent !== undefined && { userAgent }),
     })
+    const { cookie, identity, ignored } = await redeeming.catch(countingOutages(metrics))
     metrics.signIn('success')
     const user = userDigest(identity.issuer, identity.subject)
     const about = { host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) }
@@ -170,6 +171,16 @@ export function createCallback(options: CallbackOptions) {
     const headers = settingCookies(...written, ...cleared)
     if (!options.needsContinuePage) return redirect(302, target, headers)
     return options.writePage(200, continuePage(target), requestIdOf(c.env.incoming), headers)
+  }
+}
+
+const OUTAGES: ReadonlySet<AuthErrorCode> = new Set(['provider_unavailable', 'store_unavailable'])
+
+/** Counts outages here, because their codes are no failed sign-ins where checks are refused with them. */
+function countingOutages(metrics: Pick<Metrics, 'signIn'>) {
+  return (error: unknown): never => {
+    if (error instanceof AuthError && OUTAGES.has(error.code)) metrics.signIn('failure')
+    throw error
   }
 }
 

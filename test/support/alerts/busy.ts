@@ -1,0 +1,25 @@
+import { createSocket } from 'node:dgram'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+import { pathToFileURL } from 'node:url'
+import type { RunningVestibule } from '../vestibule.ts'
+
+const BLOCKING = pathToFileURL(join(import.meta.dirname, '../blocking.ts')).href
+
+/** Settings of a replica whose event loop datagrams to this port keep busy. */
+export const busy = (port: number) => ({
+  NODE_OPTIONS: `--import ${BLOCKING}`,
+  BLOCKING_PORTS: `${port}`,
+})
+
+/** Keeps the event loop busy; resolves after it. */
+export async function keepBusy(port: number, ms: number, replica: RunningVestibule): Promise<void> {
+  const socket = createSocket('udp4')
+  const sent = Promise.withResolvers<void>()
+  socket.send(`${ms}`, port, '127.0.0.1', () => sent.resolve())
+  await sent.promise
+  socket.close()
+  await replica.internal('/livez')
+  // The lag is noted by a timer, which has its turn after that answer.
+  await setTimeout(50)
+}
