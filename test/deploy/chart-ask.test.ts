@@ -9,7 +9,7 @@ const PROTECTED = 'https://app.example.com'
 const TLS = { TLS_FOLDER: files.folder }
 const FINE = ['/readyz: 200', '/healthz: 200', 'foreign_host as it should be']
 
-/** What `helm test` runs in its pod: settings of Vestibule, environment of the script, exit code and what is printed. */
+/** Runs of the script of `helm test`: settings of Vestibule, environment of the script, exit code and what is printed. */
 test.for([
   ['an installation', {}, {}, 0, [...FINE, '/auth for a stranger: 401']],
   ['TLS', files.settings, TLS, 0, FINE],

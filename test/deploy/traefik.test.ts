@@ -137,6 +137,7 @@ describe('render traefik', () => {
     const config = loadConfig({
       ...settings,
       PUBLIC_URL: 'https://auth.example.com',
+      COOKIE_DOMAIN: 'example.com',
       PROTECTED_HOSTS: 'app.example.com:8443,*.apps.example.com,app.example.com',
       BASE_PATH: '/account',
       PORT: '8000',
