@@ -28,9 +28,10 @@ const backDoors: readonly (readonly [string, RegExp])[] = [
   ['the runtime’s environment name', /NODE_ENV|VITEST|JEST|MOCHA/],
   ['a test mode', /is_?test|test_?mode|for_?testing|testOnly|__test/i],
   ['a literal token', /eyJ[A-Za-z0-9_-]{6,}/],
+  // Words of small letters alone, such as the name of a metric, are no key.
   [
     'a literal key',
-    /-----BEGIN (?!CERTIFICATE)|['"`][A-Za-z0-9+/_-]{43}=?['"`]|['"`][0-9a-f]{64}['"`]/,
+    /-----BEGIN (?!CERTIFICATE)|['"`](?![a-z_-]+['"`])[A-Za-z0-9+/_-]{43}=?['"`]|['"`][0-9a-f]{64}['"`]/,
   ],
   [
     'a skipped verification',
