@@ -213,17 +213,27 @@ withHelm('a blank in the place of an empty default changes nothing', () => {
     )
 })
 
-test('the chart has the version of the service, and its schema every value and no other', () => {
+test('the chart has the version of the service, and its schema every value, which a default makes required', () => {
   const { version } = packageJson
   const chart = parse(readFileSync(`${CHART}/Chart.yaml`, 'utf8')) as unknown
   expect(chart).toMatchObject({ apiVersion: 'v2', version, appVersion: version })
-  type Schema = { properties?: Record<string, Schema>; additionalProperties?: unknown }
+  type Schema = Partial<{
+    properties: Record<string, Schema>
+    additionalProperties: unknown
+    required: readonly string[]
+  }>
   const schema = JSON.parse(readFileSync(`${CHART}/values.schema.json`, 'utf8')) as Schema
   delete schema.properties?.['global']
-  const compare = (values: object, { properties, additionalProperties }: Schema) => {
+  const compare = (values: object, { properties, additionalProperties, required }: Schema) => {
     if (!properties || Object.keys(values).length === 0) return
     expect(additionalProperties).toBe(false)
     expect(Object.keys(values).toSorted()).toEqual(Object.keys(properties).toSorted())
+    const kept = Object.entries(values).filter(
+      ([, value]) => !/^(?:""|\{\}|\[\])$/.test(JSON.stringify(value)),
+    )
+    expect(required?.toSorted()).toEqual(
+      kept.length > 0 ? kept.map(([key]) => key).toSorted() : undefined,
+    )
     for (const [key, value] of Object.entries(values))
       if (typeof value === 'object') compare(value as object, properties[key] ?? {})
   }
