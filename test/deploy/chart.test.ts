@@ -147,7 +147,7 @@ describe('pods', () => {
 withHelm('monitoring reads the port that there is, by TLS where there is TLS', () => {
   const endpoint = { port: 'internal', path: '/metrics', interval: '30s' }
   const secret = (key: string) => ({ secret: { name: 'vestibule-client', key } })
-  const tls = { serverName: 'vestibule', ca: secret('ca.crt') }
+  const tls = { serverName: 'vestibule.gate.svc.cluster.local', ca: secret('ca.crt') }
   const keySecret = { name: 'vestibule-client', key: 'tls.key' }
   const mutual = { ...tls, cert: secret('tls.crt'), keySecret }
   for (const [name, kind, key, tlsConfig] of [
@@ -176,32 +176,61 @@ test.for([
   ['tls-secret', 'Secret internal-tls with', 'needs the Secret internal-client'],
   ['memory', 'a restart signs everybody out'],
   [DEFAULT, 'NOT CONFIGURED'],
-])(
-  '%s: passes helm lint, is the same twice, and its notes say what to do',
-  ([name = '', ...texts], { skip }) => {
-    if (!helm) return skip(NO_HELM)
-    const file = charts.valuesFile(name)
-    const lint = charts.runHelm(['lint', '--strict', CHART, ...file])
-    expect(lint.isRefused, lint.stdout).toBe(false)
-    const options = ['--namespace=gate', '--dry-run=client', ...file]
-    const { stdout } = charts.runHelm(['install', 'vestibule', CHART, ...options])
-    const [, notes = ''] = stdout.split('\nNOTES:\n')
-    for (const text of texts) expect(notes).toContain(text)
-    expect(charts.objectsIn(charts.renderFile(name))).toEqual(objectsOf(name))
-  },
-)
+])('%s: is the same twice, and its notes say what to do', ([name = '', ...texts], { skip }) => {
+  if (!helm) return skip(NO_HELM)
+  const file = charts.valuesFile(name)
+  const options = ['--namespace=gate', '--dry-run=client', ...file]
+  const { stdout } = charts.runHelm(['install', 'vestibule', CHART, ...options])
+  const [, manifest = '', notes = ''] = stdout.split(/\n(?:MANIFEST|NOTES):\n/)
+  for (const text of texts) expect(notes).toContain(text)
+  const objects = objectsOf(name).filter((object) => !charts.isHook(object))
+  expect(charts.objectsIn(manifest)).toEqual(objects)
+})
 
-test('the chart has the version of the service, and its schema every value and no other', () => {
+each([DEFAULT, 'production'], 'passes helm lint', (name) => {
+  const lint = charts.runHelm(['lint', '--strict', CHART, ...charts.valuesFile(name)])
+  expect(lint.isRefused, lint.stdout).toBe(false)
+})
+
+const isEmpty = (value: unknown) => /^(?:""|\{\}|\[\])$/.test(JSON.stringify(value))
+
+withHelm('a blank in the place of an empty default changes nothing', () => {
+  const blanksIn = (values: object): object => {
+    const blanks: Record<string, unknown> = {}
+    for (const [key, value] of Object.entries(values) as [string, unknown][]) {
+      if (isEmpty(value)) blanks[key] = null
+      else if (value instanceof Object && !Array.isArray(value)) blanks[key] = blanksIn(value)
+    }
+    return blanks
+  }
+  const blanks = blanksIn(parse(readFileSync(`${CHART}/values.yaml`, 'utf8')) as object)
+  expect(blanks).toMatchObject({ settings: null, image: { tag: null }, tolerations: null })
+  const policy = { provider: { anyPublic: true }, redis: { namespace: 'redis' } }
+  const given = { ...charts.valuesIn('least'), networkPolicy: policy }
+  const options = Object.entries(given).map(([key, value]) => `${key}=${JSON.stringify(value)}`)
+  for (const set of ['commonLabels={}', `tls.enabled=true,tls.secretName="x",${options.join()}`])
+    expect(charts.chartWith(blanks, 'gate', '--set-json', set)).toEqual(
+      charts.chartWith({}, 'gate', '--set-json', set),
+    )
+})
+
+test('the chart has the version of the service, and its schema demands values with defaults', () => {
   const { version } = packageJson
   const chart = parse(readFileSync(`${CHART}/Chart.yaml`, 'utf8')) as unknown
   expect(chart).toMatchObject({ apiVersion: 'v2', version, appVersion: version })
-  type Schema = { properties?: Record<string, Schema>; additionalProperties?: unknown }
+  type Schema = Partial<{
+    properties: Record<string, Schema>
+    additionalProperties: unknown
+    required: readonly string[]
+  }>
   const schema = JSON.parse(readFileSync(`${CHART}/values.schema.json`, 'utf8')) as Schema
   delete schema.properties?.['global']
-  const compare = (values: object, { properties, additionalProperties }: Schema) => {
+  const compare = (values: object, { properties, additionalProperties, required }: Schema) => {
     if (!properties || Object.keys(values).length === 0) return
     expect(additionalProperties).toBe(false)
     expect(Object.keys(values).toSorted()).toEqual(Object.keys(properties).toSorted())
+    const kept = Object.entries(values).flatMap(([key, value]) => (isEmpty(value) ? [] : key))
+    expect(required?.toSorted() ?? []).toEqual(kept.toSorted())
     for (const [key, value] of Object.entries(values))
       if (typeof value === 'object') compare(value as object, properties[key] ?? {})
   }

@@ -1,83 +1,5 @@
 {{- /* Each of these returns a JSON array of what is wrong, with the remedy. */ -}}
 
-{{- define "vestibule.faultsOfSettings" -}}
-{{- $faults := list -}}
-{{- $known := (.Files.Get "files/settings.yaml" | fromYaml).settings -}}
-{{- $made := dict "SESSION_ENCRYPTION_KEY_FILE" "secret.name" "OIDC_CLIENT_SECRET_FILE" "clientAuthentication" "OIDC_CLIENT_PRIVATE_KEY_FILE" "clientAuthentication" "ADMIN_TOKEN_FILE" "secret.adminToken" "BROADCAST_TOKEN_FILE" "secret.broadcastToken" "VESTIBULE_CONFIG" "config or existingConfigMap" "INTERNAL_TLS_CERT_FILE" "tls" "INTERNAL_TLS_KEY_FILE" "tls" "INTERNAL_TLS_CLIENT_CA_FILE" "tls.clientCertificates" "REDIS_ENABLED" "redis.kind" "REDIS_CLUSTER" "redis.kind" "REDIS_URL_FILE" "redis.kind" "REDIS_ADDRESS_FILE" "redis.kind" "REDIS_SENTINEL_ADDRESSES" "redis.addresses" "REDIS_SENTINEL_MASTER" "redis.master" "REDIS_SENTINEL_PASSWORD_FILE" "redis.sentinelPassword" "REDIS_PASSWORD_FILE" "redis.password" "REDIS_ENABLE_TLS" "redis.tls" "REDIS_CA_FILE" "redis.caKey" -}}
-{{- range $name, $value := .Values.settings -}}
-  {{- if not (hasKey $known $name) -}}
-    {{- $faults = append $faults (printf "settings.%s is no setting of Vestibule: docs/configuration.md has their names" $name) -}}
-  {{- else if kindIs "map" $value -}}
-    {{- $faults = append $faults (printf "settings.%s is neither a text, a number, true or false, nor a list of texts" $name) -}}
-  {{- end -}}
-{{- end -}}
-{{- $given := include "vestibule.given" . | fromJson -}}
-{{- range $name, $value := $given -}}
-  {{- if hasKey $made $name -}}
-    {{- $faults = append $faults (printf "%s is made by the chart: use the value %s" $name (get $made $name)) -}}
-  {{- else if and (get (get $known $name) "secret") (or (not (hasSuffix "_PROXY" $name)) (contains "@" (toString $value))) -}}
-    {{- $faults = append $faults (printf "%s may hold a secret, which Helm would store in clear: put it into the Secret %s and remove it from the values (docs/helm.md)" $name $.Values.secret.name) -}}
-  {{- end -}}
-{{- end -}}
-{{- $environment := include "vestibule.made" . | fromJson -}}
-{{- $followed := list "IDENTITY_HEADERS" "IDENTITY_HEADERS_FILE" "PASS_AUTHORIZATION" "COOKIE_NAME" "BASE_PATH" "PORT" "INTERNAL_PORT" "DRAIN_SECONDS" "REDIS_CACHE_MODE" -}}
-{{- range .Values.extraEnv -}}
-  {{- if has .name (list "NODE_OPTIONS" "MALLOC_ARENA_MAX") -}}
-    {{- $faults = append $faults (printf "extraEnv has %s, which the chart sets: use the value memory" .name) -}}
-  {{- else if or (hasKey $made .name) (hasKey $environment (printf "%s_FILE" .name)) -}}
-    {{- $faults = append $faults (printf "extraEnv has %s, which is made by the chart: use the value %s" .name (get $made .name | default (get $made (printf "%s_FILE" .name)))) -}}
-  {{- else if has .name $followed -}}
-    {{- $faults = append $faults (printf "extraEnv has %s, which routes, ports and middlewares follow: use settings.%s" .name .name) -}}
-  {{- else if and .value (get (get $known (toString .name) | default dict) "secret") (not (hasSuffix "_PROXY" .name)) -}}
-    {{- $faults = append $faults (printf "extraEnv has %s as a value, which Helm would store in clear: use valueFrom.secretKeyRef" .name) -}}
-  {{- end -}}
-{{- end -}}
-{{- if and .Values.config .Values.existingConfigMap -}}
-  {{- $faults = append $faults "config and existingConfigMap are both given, but there is one settings file: remove one of them" -}}
-{{- end -}}
-{{- $base := get $given "BASE_PATH" -}}
-{{- if and $base (not (regexMatch "^(/[a-z0-9_-][a-z0-9._-]*)+$" (toString $base))) -}}
-  {{- $faults = append $faults (printf "BASE_PATH is %v, which is no lower-case path such as /oauth2 without a slash at its end" $base) -}}
-{{- end -}}
-{{- range $pair := list (list "BASE_PATH" "basePath") (list "PORT" "port") (list "INTERNAL_PORT" "internalPort") -}}
-  {{- $ofSettings := get $.Values.settings (first $pair) | toString -}}
-  {{- $ofFile := get $.Values.config (last $pair) | toString -}}
-  {{- if and (hasKey $.Values.settings (first $pair)) (hasKey $.Values.config (last $pair)) (ne $ofSettings $ofFile) -}}
-    {{- $faults = append $faults (printf "settings.%s is %s, but config.%s is %s: keep one of them, which routes and pods then share" (first $pair) $ofSettings (last $pair) $ofFile) -}}
-  {{- end -}}
-{{- end -}}
-{{- range $name := list "PORT" "INTERNAL_PORT" -}}
-  {{- $port := get $given $name -}}
-  {{- if and (hasKey $given $name) (lt (int $port) 1024) -}}
-    {{- $faults = append $faults (printf "%s is %v, but a restricted pod listens above 1023: leave it out" $name $port) -}}
-  {{- end -}}
-{{- end -}}
-{{- toRawJson $faults -}}
-{{- end -}}
-
-{{- define "vestibule.faultsOfAccess" -}}
-{{- $faults := list -}}
-{{- if and (include "vestibule.isConfigured" .) (not .Values.existingConfigMap) -}}
-  {{- $given := include "vestibule.given" . | fromJson -}}
-  {{- range .Values.extraEnv }}{{ $_ := set $given .name true }}{{ end -}}
-  {{- if not (or $given.PROTECTED_HOSTS $given.PROTECTED_HOSTS_FILE .Values.extraEnvFrom) -}}
-    {{- $faults = append $faults "no hosts are given: set settings.PROTECTED_HOSTS to the hosts of your apps, such as [app.example.com]" -}}
-  {{- end -}}
-  {{- range $name := list "OIDC_ISSUER_URL" "OIDC_CLIENT_ID" -}}
-    {{- if not (or (get $given $name) $.Values.extraEnvFrom) -}}
-      {{- $faults = append $faults (printf "%s is not given: set settings.%s as your provider says" $name $name) -}}
-    {{- end -}}
-  {{- end -}}
-  {{- $lists := list "ALLOWED_EMAILS" "ALLOWED_EMAIL_DOMAINS" "ALLOWED_GROUPS" "ALLOWED_EMAILS_FILE" "ALLOWED_EMAIL_DOMAINS_FILE" "ALLOWED_GROUPS_FILE" "PUBLIC_PATHS" "PUBLIC_PATHS_FILE" -}}
-  {{- $mayEnter := or .Values.config.rules .Values.extraEnvFrom (eq (lower (toString $given.ALLOW_ANY_USER)) "true") -}}
-  {{- range $lists }}{{ if get $given . }}{{ $mayEnter = true }}{{ end }}{{ end -}}
-  {{- if not $mayEnter -}}
-    {{- $faults = append $faults "nobody may enter: set settings.ALLOWED_EMAIL_DOMAINS, ALLOWED_EMAILS, ALLOWED_GROUPS or ALLOW_ANY_USER, or write config.rules" -}}
-  {{- end -}}
-{{- end -}}
-{{- toRawJson $faults -}}
-{{- end -}}
-
 {{- define "vestibule.faultsOfRedis" -}}
 {{- $faults := list -}}
 {{- $redis := .Values.redis -}}
@@ -101,7 +23,7 @@
   {{- $faults = append $faults (printf "redis.master and redis.sentinelPassword are for Sentinels, but redis.kind is %s: set it to sentinel" $redis.kind) -}}
 {{- end -}}
 {{- range $redis.addresses -}}
-  {{- if not (regexMatch "^[A-Za-z0-9._-]+:[0-9]{1,5}$" .) -}}
+  {{- if not (regexMatch "^([A-Za-z0-9._-]+|\\[[0-9A-Fa-f:.]+\\]):[0-9]{1,5}$" .) -}}
     {{- $faults = append $faults (printf "redis.addresses has %s: write host:port, with passwords in the Secret" (regexReplaceAll ".*@" . "…@")) -}}
   {{- end -}}
 {{- end -}}
@@ -113,6 +35,8 @@
 
 {{- define "vestibule.faultsOfTraefik" -}}
 {{- $faults := list -}}
+{{- $settings := .Values.settings | default dict -}}
+{{- $policies := (.Values.config | default dict).policies | default dict -}}
 {{- $facts := include "vestibule.facts" . | fromJson -}}
 {{- $strip := (.Files.Get "files/traefik.yaml" | fromYaml).names.strip -}}
 {{- $given := include "vestibule.given" . | fromJson -}}
@@ -121,8 +45,8 @@
     {{- $faults = append $faults (printf "middlewares.policies has %s, after which no object can be named: use lower-case letters and digits, with single hyphens between them" $policy) -}}
   {{- else if eq (printf "vestibule-%s" $policy) $strip -}}
     {{- $faults = append $faults (printf "middlewares.policies has %s, but %s is the middleware that deletes headers: give the policy another name" $policy $strip) -}}
-  {{- else if not (or $.Values.existingConfigMap (hasKey ($.Values.config.policies | default dict) $policy)) -}}
-    {{- $faults = append $faults (printf "middlewares.policies has %s, but config.policies has %s: write the policy there, or remove it here" $policy (keys ($.Values.config.policies | default dict) | sortAlpha | join ", " | default "none")) -}}
+  {{- else if not (or $.Values.existingConfigMap (hasKey $policies $policy)) -}}
+    {{- $faults = append $faults (printf "middlewares.policies has %s, but config.policies has %s: write the policy there, or remove it here" $policy (keys $policies | sortAlpha | join ", " | default "none")) -}}
   {{- end -}}
 {{- end -}}
 {{- if and .Values.middlewares.policies (not .Values.middlewares.enabled) -}}
@@ -133,8 +57,8 @@
 {{- end -}}
 {{- if and .Values.middlewares.enabled (or .Values.existingConfigMap .Values.extraEnvFrom) -}}
   {{- range $name := list "IDENTITY_HEADERS" "PASS_AUTHORIZATION" -}}
-    {{- $value := get $.Values.settings $name -}}
-    {{- if and (not (kindIs "slice" $value)) (or (not (hasKey $.Values.settings $name)) (kindIs "invalid" $value) (not (trim (toString $value)))) -}}
+    {{- $value := get $settings $name -}}
+    {{- if and (not (kindIs "slice" $value)) (or (not (hasKey $settings $name)) (kindIs "invalid" $value) (not (trim (toString $value)))) -}}
       {{- $faults = append $faults (printf "%s may be in existingConfigMap or extraEnvFrom, which the chart does not see, so that clients could forge headers that the middlewares lack: set settings.%s (%s for none), or middlewares.enabled to false" $name $name (ternary "[]" "false" (eq $name "IDENTITY_HEADERS"))) -}}
     {{- end -}}
   {{- end -}}
@@ -203,8 +127,11 @@
     {{- $faults = append $faults "networkPolicy.redis names no address, so that Redis could not be reached: set networkPolicy.redis.cidrs, or namespace and podLabels for a Redis in this cluster" -}}
   {{- end -}}
 {{- end -}}
-{{- if and $policy.enabled (not (or $policy.traefik.namespace $policy.traefik.podLabels)) -}}
-  {{- $faults = append $faults "networkPolicy.traefik names neither namespace nor podLabels, so that Traefik could not ask: name those of your Traefik" -}}
+{{- /* A rule without peers would admit everybody. */ -}}
+{{- range $name, $peer := pick $policy "traefik" "prometheus" "dns" -}}
+  {{- if not (or (not $policy.enabled) (eq (toString $peer.enabled) "false") $peer.namespace $peer.podLabels $peer.cidrs) -}}
+    {{- $faults = append $faults (printf "networkPolicy.%s names no pods, so that all would be meant: set its namespace and podLabels%s" $name (ternary ", or its enabled to false" "" (hasKey $peer "enabled"))) -}}
+  {{- end -}}
 {{- end -}}
 {{- if and $policy.defaultDeny (not $policy.enabled) -}}
   {{- $faults = append $faults "networkPolicy.defaultDeny is true, but networkPolicy.enabled is false, so that nothing could be reached: set it to true" -}}

@@ -8,6 +8,11 @@
 {{- end -}}
 {{- end -}}
 
+{{- /* Name at which Traefik, Prometheus and helm test call Vestibule, and which its certificate needs. */ -}}
+{{- define "vestibule.host" -}}
+{{ include "vestibule.name" . }}.{{ .Release.Namespace }}.svc.{{ .Values.clusterDomain }}
+{{- end -}}
+
 {{- define "vestibule.selector" -}}
 app.kubernetes.io/name: vestibule
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -16,13 +21,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- /* Labels and annotations of an object; takes root, and optionally name, namespace, labels and annotations. */ -}}
 {{- define "vestibule.metadata" -}}
 {{- $root := .root -}}
-{{- $annotations := merge (dict) (.annotations | default dict) $root.Values.commonAnnotations -}}
+{{- $annotations := merge (dict) (.annotations | default dict) ($root.Values.commonAnnotations | default dict) -}}
 metadata:
   name: {{ .name | default (include "vestibule.name" $root) }}
   namespace: {{ .namespace | default $root.Release.Namespace }}
   labels:
     {{- $own := dict "app.kubernetes.io/name" (.app | default "vestibule") "app.kubernetes.io/instance" $root.Release.Name "app.kubernetes.io/version" $root.Chart.AppVersion "app.kubernetes.io/managed-by" $root.Release.Service "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version) }}
-    {{- toYaml (merge $own (.labels | default dict) $root.Values.commonLabels) | nindent 4 }}
+    {{- toYaml (merge $own (.labels | default dict) ($root.Values.commonLabels | default dict)) | nindent 4 }}
   {{- with $annotations }}
   annotations:
     {{- toYaml . | nindent 4 }}
@@ -64,8 +69,11 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end -}}
 
-{{- /* Peer of a network policy: pods with labels in a namespace; nothing without both. */ -}}
-{{- define "vestibule.pods" -}}
+{{- /* Peers of a network policy: networks, and pods with labels in a namespace; nothing where none is given. */ -}}
+{{- define "vestibule.peers" -}}
+{{- range .cidrs -}}
+- ipBlock: { cidr: {{ . | quote }} }
+{{ end -}}
 {{- if or .namespace .podLabels -}}
 -{{ if .namespace }} namespaceSelector:
     matchLabels: { kubernetes.io/metadata.name: {{ .namespace | quote }} }

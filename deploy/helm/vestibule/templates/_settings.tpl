@@ -43,7 +43,7 @@
 {{- end -}}
 {{- $given := dict -}}
 {{- range $name, $about := (.Files.Get "files/settings.yaml" | fromYaml).settings -}}
-  {{- range $source := list (dict "key" $name "values" $.Values.settings) (dict "key" (lower $about.key) "values" $file) -}}
+  {{- range $source := list (dict "key" $name "values" ($.Values.settings | default dict)) (dict "key" (lower $about.key) "values" $file) -}}
     {{- /* null and blanks are settings that are not given. */ -}}
     {{- if and (not (hasKey $given $name)) (hasKey $source.values $source.key) -}}
       {{- $value := get $source.values $source.key -}}
@@ -52,6 +52,11 @@
   {{- end -}}
 {{- end -}}
 {{- toRawJson $given -}}
+{{- end -}}
+
+{{- /* JSON array of the namespaces with middlewares. */ -}}
+{{- define "vestibule.namespaces" -}}
+{{- prepend (.Values.middlewares.namespaces | default list) .Release.Namespace | uniq | toRawJson -}}
 {{- end -}}
 
 {{- define "vestibule.isConfigured" -}}
