@@ -33,6 +33,18 @@ const REFRESH_RESULTS = [
   'lost',
 ] as const
 
+/** Results of a sign-in, as labels; each starts at 0. Anybody can cause those that are `refused`. */
+const SIGN_IN_RESULTS = [
+  'success',
+  'refused',
+  'provider_failed',
+  'store_failed',
+  'misconfigured',
+  'internal',
+] as const
+
+export type SignInResult = (typeof SIGN_IN_RESULTS)[number]
+
 /** Results of a back-channel logout, as labels; each starts at 0. */
 const LOGOUT_RESULTS = ['done', 'deferred', 'replayed', 'refused', 'failed'] as const
 
@@ -41,7 +53,7 @@ export interface Metrics extends RedisMetrics, EventMetrics, RulesMetrics {
   readonly registry: Registry
   readonly check: (outcome: CheckOutcome, source: CheckSource, seconds: number) => void
   readonly sessionCacheLookUp: (result: LookUp) => void
-  signIn(result: 'success' | 'failure'): void
+  signIn(result: SignInResult): void
   signOut(): void
   sessionsEndedByOperator(count: number): void
   sessionsEndedByUser(count: number): void
@@ -101,7 +113,7 @@ export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Met
   const counter = (name: string, help: string, labelNames: string[] = []) =>
     new Counter({ name: `vestibule_${name}_total`, help, labelNames, registers })
   const signIns = counter('sign_ins', 'Finished sign-ins', ['result'])
-  for (const result of ['success', 'failure']) signIns.inc({ result }, 0)
+  for (const result of SIGN_IN_RESULTS) signIns.inc({ result }, 0)
   const signOuts = counter('sign_outs', 'Sessions ended by their users')
   const endedByOperators = counter('sessions_ended_by_operators', 'Sessions ended through /admin')
   const endedByUsers = counter(

@@ -40,7 +40,7 @@ const queries = [
 ]
 
 /** Labels that Prometheus adds to what it scrapes. */
-const ADDED = ['job', 'namespace', 'instance']
+const ADDED = ['cluster', 'job', 'namespace', 'instance']
 
 /** Every series of the product at its start with all features, and one of each kind of check, change and error. */
 async function ownSeries() {
@@ -64,6 +64,7 @@ async function ownSeries() {
   })
   for (const outcome of ['allow', 'unauthenticated', 'forbidden', 'refused'] as const)
     metrics.check(outcome, 'memory', 0)
+  metrics.check('allow', 'rule', 0)
   metrics.redisFailure('deadline')
   metrics.breakerChanged('read', 'open')
   const values = new Map<string, Map<string, Set<string>>>()
@@ -247,10 +248,10 @@ test('people who are sent to sign in and never come back are noticed where it wa
     [ownKey('vestibule_checks_total', 'outcome="sign_in",source="none",')]: '0+0x1008 10+10x11',
   }
   const course = { before: 1008, during: 6, after: 10, each: 10 }
-  const { before, during } = firedIn({ series: drawn }, course)
+  const { before, during } = firedIn({ series: drawn }, course, 'VestibuleNobodySignsIn')
   expect([before, during]).toEqual([{}, { VestibuleNobodySignsIn: expect.any(Number) as number }])
-  const other = firedIn({ series: { ...drawn, [Object.keys(drawn)[0] ?? '']: '0+0x1024' } }, course)
-  expect(other.during).toEqual({})
+  const other = { ...drawn, [Object.keys(drawn)[0] ?? '']: '0+0x1024' }
+  expect(firedIn({ series: other }, course, 'VestibuleNobodySignsIn').during).toEqual({})
 })
 
 describe('the dashboard', () => {

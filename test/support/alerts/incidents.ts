@@ -54,6 +54,8 @@ const table = {
   'messages do not arrive': { during: { VestibuleMessagesMissed: 55 } },
   'the provider is away at the start': { during: { VestibuleProviderNotDiscovered: 55 } },
   'the token endpoint fails': { during: { VestibuleSignInsFail: 52 } },
+  'the provider refuses the client': { during: { VestibuleSignInsFail: 52 } },
+  'strangers forge callbacks': { during: { VestibuleSignInsRefused: 54 } },
   'sign-ins start over': { during: { VestibuleSignInLoops: 57, VestibuleSignInsFail: 53 } },
   'the provider refreshes nothing': { during: { VestibuleRefreshesFail: 53 } },
   'the provider refuses its refresh tokens': { during: { VestibuleRefreshesRefused: 53 } },
