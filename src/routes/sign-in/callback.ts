@@ -21,7 +21,8 @@ import {
 } from '../../session/sign-in/login-transaction.ts'
 import type { Redeemable, Redemption } from '../../session/sign-in/redeem-login.ts'
 import { type Log, userDigest } from '../../telemetry/log.ts'
-import type { Metrics, SignInResult } from '../../telemetry/metrics.ts'
+import type { Metrics } from '../../telemetry/metrics.ts'
+import type { SignInMetrics, SignInResult } from '../../telemetry/sign-in-metrics.ts'
 
 export interface CallbackOptions {
   readonly addresses: Addresses
@@ -186,7 +187,7 @@ const FAULTS: Readonly<Partial<Record<AuthErrorCode, SignInResult>>> = {
 }
 
 /** Counts faults here, because their codes are no failed sign-ins where checks are refused with them. */
-function countingFaults(metrics: Pick<Metrics, 'signIn'>) {
+function countingFaults(metrics: SignInMetrics) {
   return (error: unknown): never => {
     const result = error instanceof AuthError ? FAULTS[error.code] : 'internal'
     if (result) metrics.signIn(result)
