@@ -95,7 +95,7 @@ export function createRefusals({
   function count({ code }: AuthError): void {
     if (code === 'alias_header') metrics.aliasRefused()
     if (code === 'foreign_host') metrics.foreignHostRefused()
-    if (FAILED_SIGN_INS.has(code)) metrics.signIn('failure')
+    if (REFUSED_SIGN_INS.has(code)) metrics.signIn('refused')
   }
 
   function report(
@@ -127,13 +127,8 @@ export function createRefusals({
   }
 }
 
-const FAILED_SIGN_INS: ReadonlySet<AuthErrorCode> = new Set([
-  'sign_in_failed',
-  'access_denied',
-  'sign_in_refused',
-  'sign_in_misconfigured',
-  'provider_failed',
-])
+/** Codes that forged, late and cancelled callbacks get; the callback itself counts all others. */
+const REFUSED_SIGN_INS: ReadonlySet<AuthErrorCode> = new Set(['sign_in_failed', 'access_denied'])
 
 /** Codes that every request gets during an outage, so their log lines are throttled. */
 const MANY_AT_ONCE: ReadonlySet<AuthErrorCode> = new Set(['store_unavailable', 'busy'])

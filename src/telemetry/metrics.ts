@@ -8,6 +8,7 @@ import {
   type RedisMetrics,
 } from './redis-metrics.ts'
 import { createRulesMetrics, type RulesMetrics } from './rules-metrics.ts'
+import { createSignInMetrics, type SignInMetrics } from './sign-in-metrics.ts'
 
 /** Outcome of a check, as a label. */
 export type CheckOutcome =
@@ -37,11 +38,10 @@ const REFRESH_RESULTS = [
 const LOGOUT_RESULTS = ['done', 'deferred', 'replayed', 'refused', 'failed'] as const
 
 /** Counters, gauges and histograms of the service; each call counts one event. */
-export interface Metrics extends RedisMetrics, EventMetrics, RulesMetrics {
+export interface Metrics extends RedisMetrics, EventMetrics, RulesMetrics, SignInMetrics {
   readonly registry: Registry
   readonly check: (outcome: CheckOutcome, source: CheckSource, seconds: number) => void
   readonly sessionCacheLookUp: (result: LookUp) => void
-  signIn(result: 'success' | 'failure'): void
   signOut(): void
   sessionsEndedByOperator(count: number): void
   sessionsEndedByUser(count: number): void
@@ -100,8 +100,6 @@ export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Met
   const checks = createCheckMetrics(registry)
   const counter = (name: string, help: string, labelNames: string[] = []) =>
     new Counter({ name: `vestibule_${name}_total`, help, labelNames, registers })
-  const signIns = counter('sign_ins', 'Finished sign-ins', ['result'])
-  for (const result of ['success', 'failure']) signIns.inc({ result }, 0)
   const signOuts = counter('sign_outs', 'Sessions ended by their users')
   const endedByOperators = counter('sessions_ended_by_operators', 'Sessions ended through /admin')
   const endedByUsers = counter(
@@ -140,7 +138,6 @@ export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Met
     registry,
     check: checks.count,
     sessionCacheLookUp: checks.lookUp,
-    signIn: (result) => signIns.inc({ result }),
     signOut: () => signOuts.inc(),
     sessionsEndedByOperator: (count) => endedByOperators.inc(count),
     sessionsEndedByUser: (count) => endedByUsers.inc(count),
@@ -155,6 +152,7 @@ export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Met
     integrityFailure: () => integrity.inc(),
     ...createEventMetrics(registry),
     ...createRulesMetrics(registry),
+    ...createSignInMetrics(registry),
     ...redis,
     observe: (observed) => addGauges(registry, observed),
   }

@@ -41,7 +41,10 @@ const failures: readonly (readonly [string, Endpoint, Behaviour, number])[] = [
   ['UserInfo drops the connection', 'userinfo', faults.down, 503],
 ]
 
-const FAILURES = 'vestibule_sign_ins_total{result="failure"}'
+const signIns = (result: string) =>
+  readMetric(party.vestibule, `vestibule_sign_ins_total{result="${result}"}`)
+/** Reads how many sign-ins no visitor can have caused to fail alone. */
+const readFaults = async () => (await signIns('provider_failed')) + (await signIns('misconfigured'))
 
 describe('C22: a sign-in that fails after its code was sent', () => {
   test.for(failures)(
@@ -50,9 +53,9 @@ describe('C22: a sign-in that fails after its code was sent', () => {
       const browser = party.visitor()
       const callbackUrl = await untilCallback(browser)
       party.provider.set(endpoint, { ...behaviour, times: 1 })
-      const before = await readMetric(party.vestibule, FAILURES)
+      const before = await readFaults()
       const page = await browser.get(callbackUrl)
-      expect(await readMetric(party.vestibule, FAILURES)).toBe(before + 1)
+      expect(await readFaults()).toBe(before + 1)
       expect([page.status, page.setCookies, page.location]).toEqual([status, [], undefined])
       expect([refreshOf(page), steps.parseLoginLink(page)]).toEqual([NEW_LOGIN, NEW_LOGIN])
       const finished = await browser.browse(String(refreshOf(page)))
@@ -171,7 +174,10 @@ describe('C34: what the provider answers instead of a code', () => {
   ] as const)(
     '%s is a page with a way to sign in again, and nothing goes on by itself',
     async ([error, title, text]) => {
+      const before = [await readFaults(), await signIns('refused')]
       const { browser, page } = await answer(error, 'said by the provider')
+      const [faults = 0, refused = 0] = before
+      expect([await readFaults(), await signIns('refused')]).toEqual([faults, refused + 1])
       steps.expectFailedSignIn(page, ['said by'])
       expect(page.body).toContain(`<title>${title}</title>`)
       expect(page.body).toMatch(text)

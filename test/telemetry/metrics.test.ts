@@ -86,8 +86,8 @@ describe('the other counts', () => {
   test('each event counts under its name, which ends in _total', async () => {
     const { metrics, read } = start()
     metrics.signIn('success')
-    metrics.signIn('failure')
-    metrics.signIn('failure')
+    metrics.signIn('refused')
+    metrics.signIn('refused')
     metrics.replayRefused('login')
     metrics.signOut()
     metrics.tokenRevocationFailed()
@@ -101,7 +101,11 @@ describe('the other counts', () => {
     metrics.integrityFailure()
     expect(await read('sign_ins_total')).toEqual({
       '{result="success"}': 1,
-      '{result="failure"}': 2,
+      '{result="refused"}': 2,
+      '{result="provider_failed"}': 0,
+      '{result="store_failed"}': 0,
+      '{result="misconfigured"}': 0,
+      '{result="internal"}': 0,
     })
     expect(await read('replays_refused_total')).toEqual({
       '{kind="login"}': 1,

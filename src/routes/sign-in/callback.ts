@@ -22,6 +22,7 @@ import {
 import type { Redeemable, Redemption } from '../../session/sign-in/redeem-login.ts'
 import { type Log, userDigest } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
+import type { SignInMetrics, SignInResult } from '../../telemetry/sign-in-metrics.ts'
 
 export interface CallbackOptions {
   readonly addresses: Addresses
@@ -79,6 +80,8 @@ export function createCallback(options: CallbackOptions) {
     const refusal = await refusalOf(login, query)
     if (refusal) {
       c.set('newLoginUrl', newLoginUrl)
+      // A visitor can bring any error in the name of the provider.
+      if (FAULTS[refusal.code]) metrics.signIn('refused')
       throw refusal
     }
     const cookie = await redeem(c, site, {
@@ -136,7 +139,7 @@ export function createCallback(options: CallbackOptions) {
       origin: options.proxies.limitedOrigin(raw),
       ...(userAgent !== undefined && { userAgent }),
     })
-    const { cookie, identity, ignored } = await redeeming.catch(countingOutages(metrics))
+    const { cookie, identity, ignored } = await redeeming.catch(countingFaults(metrics))
     metrics.signIn('success')
     const user = userDigest(identity.issuer, identity.subject)
     const about = { host: site.host, request_id: requestIdOf(raw), ...traceOf(raw) }
@@ -174,12 +177,20 @@ export function createCallback(options: CallbackOptions) {
   }
 }
 
-const OUTAGES: ReadonlySet<AuthErrorCode> = new Set(['provider_unavailable', 'store_unavailable'])
+/** Results of sign-ins that failed after their code was accepted here, which no visitor can cause alone. */
+const FAULTS: Readonly<Partial<Record<AuthErrorCode, SignInResult>>> = {
+  provider_failed: 'provider_failed',
+  provider_unavailable: 'provider_failed',
+  sign_in_refused: 'provider_failed',
+  sign_in_misconfigured: 'misconfigured',
+  store_unavailable: 'store_failed',
+}
 
-/** Counts outages here, because their codes are no failed sign-ins where checks are refused with them. */
-function countingOutages(metrics: Pick<Metrics, 'signIn'>) {
+/** Counts faults here, because their codes are no failed sign-ins where checks are refused with them. */
+function countingFaults(metrics: SignInMetrics) {
   return (error: unknown): never => {
-    if (error instanceof AuthError && OUTAGES.has(error.code)) metrics.signIn('failure')
+    const result = error instanceof AuthError ? FAULTS[error.code] : 'internal'
+    if (result) metrics.signIn(result)
     throw error
   }
 }

@@ -33,7 +33,7 @@ import {
 import { createRequestPool } from '../../support/request-pool.ts'
 import { writeRules } from '../../support/rules-file.ts'
 import { addShifted } from '../../support/shifted-replica.ts'
-import { SESSION_COOKIE } from '../../support/sign-in-steps.ts'
+import { CALLBACK, SESSION_COOKIE } from '../../support/sign-in-steps.ts'
 import { makeUnreadPipe } from '../../support/unread-pipe.ts'
 import type { RunningVestibule } from '../../support/vestibule.ts'
 import { startVestibuleLoggingTo } from '../../support/vestibule-process.ts'
@@ -109,6 +109,8 @@ function redisIncident(
       begin: async () => {
         await begin(used)
         await untilTested(first, sample, value)
+        // People count as known from before once messages are missed.
+        if (sample === CONNECTED) await outage.untilMetric(first, 'vestibule_backplane_healthy', 0)
       },
       use: async () => {
         await Promise.all([checks(), strangers()])
@@ -131,6 +133,11 @@ const set =
   ({ redis }: Used) =>
     redis.cli('CONFIG', 'SET', name, value)
 const CONNECTED = 'vestibule_redis_connected'
+
+async function signInInVain({ untilCallback }: Pick<Used, 'untilCallback'>) {
+  const { browser, callbackUrl } = await untilCallback()
+  await browser.get(callbackUrl)
+}
 
 /** Each use refreshes some sessions, with this answer of the provider. */
 function refreshIncident(behaviour: Parameters<ReplicaProcesses['provider']['set']>[1]): Prepare {
@@ -287,13 +294,28 @@ const incidents: Readonly<Record<IncidentName, Prepare>> = {
     return {
       replicas: fleet.replicas,
       begin: () => fleet.provider.set('token', faults.serverError),
-      use: async () => {
-        for (const { browser, callbackUrl } of await Promise.all(
-          [1, 2, 3].map(() => fleet.untilCallback()),
-        ))
-          await browser.get(callbackUrl)
-      },
+      use: () => many(3, () => signInInVain(fleet)),
       end: () => fleet.provider.reset(),
+    }
+  },
+  'the provider refuses the client': async (stack) => {
+    const fleet = await startUsed(stack)
+    return {
+      replicas: fleet.replicas,
+      begin: () =>
+        fleet.provider.set('token', { ...faults.invalidGrant, body: '{"error":"invalid_client"}' }),
+      use: () => many(3, () => signInInVain(fleet)),
+      end: () => fleet.provider.reset(),
+    }
+  },
+  'strangers forge callbacks': async (stack) => {
+    const { first, replicas } = await startUsed(stack)
+    let count = 0
+    return {
+      replicas,
+      begin: () => void (count = 30),
+      use: () => many(count, () => first.visitor().get(`${CALLBACK}?code=x&state=forged`)),
+      end: () => void (count = 0),
     }
   },
   'sign-ins start over': async (stack) => {
