@@ -24,7 +24,7 @@ export function settingsYaml(installation: Installation, folder: string): string
       ...(Object.keys(policies).length > 0 && { policies }),
       ...(rules.length > 0 && { rules }),
     },
-    { lineWidth: 0 },
+    { aliasDuplicateObjects: false, lineWidth: 0 },
   )
 }
 
