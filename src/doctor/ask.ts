@@ -4,7 +4,7 @@ import { request as askSecurely } from 'node:https'
 import type { LookupFunction } from 'node:net'
 import { type ConnectionOptions, TLSSocket } from 'node:tls'
 
-/** Answer to one request; the body is cut off after `MAX_BODY_BYTES`. */
+/** Answer to one request; the body is cut off after `maxBytes`. */
 export interface Answer {
   readonly status: number
   readonly headers: IncomingHttpHeaders
@@ -16,6 +16,8 @@ export interface Answer {
 export interface AskOptions {
   readonly headers?: Readonly<Record<string, string>>
   readonly timeoutMs?: number
+  /** 64 KiB by default. */
+  readonly maxBytes?: number
 }
 
 /** Sends a GET request without following redirects. Rejects with Node's error where there is no answer. */
@@ -34,12 +36,15 @@ export interface Connect {
   readonly port?: number
 }
 
-export const TIMEOUT_MS = 5000
+const TIMEOUT_MS = 5000
 const MAX_BODY_BYTES = 64 * 1024
 
 /** Makes a client that goes through no proxy and sends no secret. */
 export function createAsk({ tls, connect }: AskerOptions = {}): Ask {
-  return async (address, { headers = {}, timeoutMs = TIMEOUT_MS } = {}) => {
+  return async (
+    address,
+    { headers = {}, timeoutMs = TIMEOUT_MS, maxBytes = MAX_BODY_BYTES } = {},
+  ) => {
     const url = new URL(address)
     const options = {
       headers: { ...HEADERS, Host: url.host, ...headers },
@@ -56,7 +61,7 @@ export function createAsk({ tls, connect }: AskerOptions = {}): Ask {
     })
     const certificate = certificateOf(response)
     const { statusCode: status = 0, headers: given } = response
-    const body = await readBounded(response).catch((cause: unknown) => {
+    const body = await readBounded(response, maxBytes).catch((cause: unknown) => {
       // Node reports the end of the time within a body as a connection that was reset.
       throw options.signal.aborted ? options.signal.reason : cause
     })
@@ -88,15 +93,15 @@ function certificateOf({ socket }: IncomingMessage): Answer['certificate'] {
   return { fromMs: Date.parse(from), untilMs: Date.parse(until) }
 }
 
-async function readBounded(response: IncomingMessage): Promise<string> {
+async function readBounded(response: IncomingMessage, maxBytes: number): Promise<string> {
   const chunks: Buffer[] = []
   let bytes = 0
   for await (const chunk of response as AsyncIterable<Buffer>) {
     chunks.push(chunk)
     bytes += chunk.length
-    if (bytes >= MAX_BODY_BYTES) break
+    if (bytes >= maxBytes) break
   }
-  return Buffer.concat(chunks).subarray(0, MAX_BODY_BYTES).toString('utf8')
+  return Buffer.concat(chunks).subarray(0, maxBytes).toString('utf8')
 }
 
 /** Returns the code of Node or OpenSSL of a request that failed; `TIMEOUT` for one without a complete answer in time. */

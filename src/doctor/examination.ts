@@ -9,6 +9,8 @@ export interface Patient {
   readonly config: Config
   /** Sites of browsers, each to be examined by itself. */
   readonly places: readonly Place[]
+  /** Path of the apps to ask for; absent where any will do. */
+  readonly path?: string | undefined
   /** Asks as a browser does. */
   readonly ask: Ask
   /** Asks as a browser that is sent to the provider does, at the address that DNS names. */

@@ -14,15 +14,17 @@ export interface Places {
   readonly places: readonly Place[]
   /** Wildcards for which no host was named. */
   readonly untried: readonly HostPattern[]
-  /** Names that were given and are below no wildcard. */
+  /** Names that were given and are none of this installation's hosts. */
   readonly foreign: readonly string[]
 }
 
-/** Lists the sites to examine; `named` are hosts to try below wildcards. */
+/** Lists the sites to examine; `named` are hosts to try below wildcards, and may be others of the list. */
 export function findPlaces({ hosts, publicSite }: Config, named: readonly string[]): Places {
   const wildcards = hosts.filter(({ isWildcard }) => isWildcard)
-  const tried = named.map((name) => ({ name, pattern: matching(wildcards, name) }))
   const exact = hosts.filter(({ isWildcard }) => !isWildcard)
+  const tried = named
+    .filter((name) => !matching(exact, name))
+    .map((name) => ({ name, pattern: matching(wildcards, name) }))
   const places = [
     ...exact.map((host) => placeOf(host, host.hostname)),
     ...tried.flatMap(({ name, pattern }) =>
@@ -37,9 +39,9 @@ export function findPlaces({ hosts, publicSite }: Config, named: readonly string
   }
 }
 
-function matching(wildcards: readonly HostPattern[], name: string): HostPattern | undefined {
+function matching(patterns: readonly HostPattern[], name: string): HostPattern | undefined {
   const host = parseHost(name)
-  return host && wildcards.find((each) => matchesHost(each, host.hostname, host.port || each.port))
+  return host && patterns.find((each) => matchesHost(each, host.hostname, host.port || each.port))
 }
 
 function placeOf({ scheme, port }: HostPattern, hostname: string): Place {

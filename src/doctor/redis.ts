@@ -90,13 +90,15 @@ const MENDED: Readonly<Record<string, string>> = {
   '8.2': '8.2.2',
 }
 
-/** Leaves out Valkey and services of clouds, whose version says nothing about their fixes. */
+/** Leaves out other servers and services of clouds, whose version says nothing about their fixes. */
 async function examineVersion(connection: RedisConnection): Promise<readonly Finding[]> {
   const [info = ''] = await connection
     .runAtEach(({ run }) => run((client) => client.info('server')), SELF_TEST_TIMEOUT_MS)
     .catch(() => [''])
   const [, version = '', line = ''] = /^redis_version:((\d+\.\d+)\.\d+)/m.exec(info) ?? []
-  const isOther = /^valkey_version:|^server_name:valkey|^os:Amazon/m.test(info)
+  const isOther = /^(?:valkey|dragonfly|garnet|rlec)_version:|^server_name:valkey|^os:Amazon/m.test(
+    info,
+  )
   const mended = MENDED[line]
   if (isOther || mended === undefined || !isOlder(version, mended)) return []
   const seen = `Redis ${version} has CVE-2025-49844, which ${mended} mends.`

@@ -35,7 +35,11 @@ function configured(): Traefik {
 }
 
 const examine = (read: Patient['traefik'][number]['read']) =>
-  examineTraefik({ config, traefik: [{ name: 'given', read }] } as unknown as Patient)
+  examineTraefik({
+    config,
+    note: () => undefined,
+    traefik: [{ name: 'given', read }],
+  } as unknown as Patient)
 
 const inFile = async (traefik: unknown) => {
   const path = await write(stringify(traefik))
@@ -57,9 +61,9 @@ const FORWARD_AUTH: readonly (readonly [code: string, option: string, changes: o
   ['location_header', 'preserveLocationHeader', { preserveLocationHeader: undefined }],
   ['response_size', 'maxResponseBodySize', { maxResponseBodySize: 1024 }],
   ['response_size', 'maxResponseBodySize', { maxResponseBodySize: undefined }],
-  ['auth_request_headers', 'authRequestHeaders', { authRequestHeaders: ['Cookie'] }],
+  ['headers_hidden', 'authRequestHeaders', { authRequestHeaders: ['Cookie'] }],
   ['forward_body', 'forwardBody', { forwardBody: true }],
-  ['auth_signin_url', 'authSigninURL', { authSigninURL: 'https://app.example.com/login' }],
+  ['answer_replaced', 'authSigninURL', { authSigninURL: 'https://app.example.com/login' }],
   ['check_address', 'forwardAuth.address', { address: 'http://vestibule:4180/auth' }],
   ['check_address', 'forwardAuth.address', { address: 'http://app.example.com:4181/auth' }],
   ['check_tls', 'https', { address: 'https://vestibule:4181/auth' }],
@@ -67,66 +71,97 @@ const FORWARD_AUTH: readonly (readonly [code: string, option: string, changes: o
   ['forward_auth_missing', 'render traefik', { address: 'http://authelia:9091/api/verify' }],
 ]
 
-const OTHERS: readonly (readonly [
-  code: string,
-  option: string,
-  change: (traefik: Traefik) => void,
-])[] = [
-  ['strip_missing', 'vestibule-strip', ({ http }) => delete http.middlewares['vestibule-strip']],
+type Change = (traefik: Traefik) => void
+
+const router =
+  (name: string, changes: object): Change =>
+  ({ http }) => {
+    http.routers[name] = { ...http.routers[name], ...changes }
+  }
+
+const middleware =
+  (name: string, options: object): Change =>
+  ({ http }) => {
+    http.middlewares[name] = options as Record<string, Record<string, unknown>>
+  }
+
+const entryPoint =
+  (
+    changes: { readonly http?: object; readonly forwardedHeaders?: object },
+    name = 'websecure',
+  ): Change =>
+  ({ entryPoints }) => {
+    const before = entryPoints[name] ?? { http: {} }
+    entryPoints[name] = { ...before, ...changes, http: { ...before.http, ...changes.http } }
+  }
+
+const all =
+  (...changes: readonly Change[]): Change =>
+  (traefik) =>
+    changes.forEach((change) => change(traefik))
+
+const stripPrefix = middleware('short', { stripPrefix: { prefixes: ['/app'] } })
+const toHttps = middleware('https', { redirectScheme: { scheme: 'https' } })
+const app = (changes: object) => router('app', changes)
+const signIn = (changes: object) => router('vestibule', changes)
+const other = (host: string, ...names: readonly string[]) =>
+  all(
+    middleware('other', {
+      forwardAuth: { address: 'http://o:1/auth', addAuthCookiesToResponse: ['vestibule_outage'] },
+    }),
+    router('other', { rule: `Host(\`${host}\`)`, middlewares: ['other', ...names] }),
+  )
+
+const WEB = { entryPoints: ['websecure'] }
+const HOST = { rule: 'Host(`app.example.com`)' }
+const LESS = { headers: { customRequestHeaders: { 'X-Auth-Request-Email': '' } } }
+const patternOfHeaders: Change = ({ http }) =>
+  Object.assign(http.middlewares['vestibule']?.['forwardAuth'] ?? {}, {
+    authResponseHeaders: ['Cookie'],
+    authResponseHeadersRegex: '^X-Auth-',
+  })
+
+const OTHERS: readonly (readonly [code: string, option: string, change: Change])[] = [
+  ['strip_missing', 'routers app deletes', app({ middlewares: ['vestibule'] })],
+  ['strip_order', 'chain `protected`', app({ middlewares: ['protected', 'vestibule-strip'] })],
+  ['path_changed', 'stripPrefix', all(stripPrefix, app({ middlewares: ['short', 'protected'] }))],
+  ['cookie_shared', 'COOKIE_NAME', other('APP.example.com', 'protected')],
+  ['base_path_missing', 'BASE_PATH', ({ http }) => delete http.routers['vestibule']],
+  ['base_path_missing', 'BASE_PATH', signIn({ rule: 'Host(`a.test`) && PathPrefix(`/oauth2/`)' })],
+  ['base_path_guarded', 'without the middleware', signIn({ middlewares: ['protected@file'] })],
   [
-    'cookie_shared',
-    'COOKIE_NAME',
-    ({ http }) => {
-      const forwardAuth = {
-        address: 'http://other:9000/auth',
-        addAuthCookiesToResponse: ['vestibule_outage'],
-      }
-      http.middlewares['other'] = { forwardAuth }
-    },
+    'base_path_guarded',
+    'without the middleware',
+    entryPoint({ http: { middlewares: ['protected@file'] } }),
   ],
-  ['sign_in_router_missing', 'BASE_PATH', ({ http }) => delete http.routers['vestibule']],
+  ['base_path_guarded', 'priority 100000', signIn({ priority: 10 })],
+  ['app_unguarded', 'middlewares: [protected]', app({ middlewares: ['vestibule-strip'] })],
+  ['app_unguarded', 'PUBLIC_PATHS', app({ rule: 'Host("App.example.com")', middlewares: [] })],
+  ['app_unguarded', 'protected', all(toHttps, app({ middlewares: ['https'], tls: {} }))],
   [
-    'sign_in_guarded',
-    'Remove the middleware',
-    ({ http }) => {
-      Object.assign(http.routers['vestibule'] ?? {}, { middlewares: ['protected@file'] })
-    },
+    'app_unguarded',
+    'protected',
+    all(
+      middleware('root', { redirectRegex: { regex: '^https://[^/]+/$', replacement: '/ui' } }),
+      app({ middlewares: ['root'] }),
+    ),
   ],
   [
-    'sign_in_priority',
-    'priority: 100000',
-    ({ http }) => {
-      Object.assign(http.routers['vestibule'] ?? {}, { priority: 10 })
-    },
-  ],
-  [
-    'router_unguarded',
-    'middlewares: [protected]',
-    ({ http }) => {
-      Object.assign(http.routers['app'] ?? {}, { middlewares: ['vestibule-strip'] })
-    },
-  ],
-  [
-    'forwarded_insecure',
+    'forwarded_headers',
     'forwardedHeaders.insecure',
-    ({ entryPoints }) => {
-      Object.assign(entryPoints['websecure'] ?? {}, { forwardedHeaders: { insecure: true } })
-    },
+    entryPoint({ forwardedHeaders: { insecure: true } }),
   ],
   [
-    'alias_strategy',
+    'forwarded_headers',
+    'trustedIPs',
+    entryPoint({ forwardedHeaders: { trustedIPs: ['10.0.0.1', '::/0'] } }),
+  ],
+  [
+    'alias_headers',
     'aliasHeadersStrategy: delete',
-    ({ entryPoints }) => {
-      Object.assign(entryPoints['websecure']?.http ?? {}, { aliasHeadersStrategy: 'keep' })
-    },
+    entryPoint({ http: { aliasHeadersStrategy: 'keep' } }),
   ],
-  [
-    'encoded_characters',
-    'allowEncodedBackSlash',
-    ({ entryPoints }) => {
-      Object.assign(entryPoints['websecure']?.http ?? {}, { encodedCharacters: {} })
-    },
-  ],
+  ['encoded_characters', 'allowEncodedBackSlash', entryPoint({ http: { encodedCharacters: {} } })],
 ]
 
 describe('a fault in the files of Traefik', () => {
@@ -153,8 +188,43 @@ describe('a fault in the files of Traefik', () => {
 })
 
 describe('nothing is found', () => {
-  test('in what the command renders, beside entry points and an app', async () => {
-    expect(await inFile(configured())).toEqual([])
+  test.each<readonly [string, Change]>([
+    ['in what the command renders, beside entry points and an app', () => undefined],
+    ['in another installation on another host', other('b.example.com')],
+    ['in the host of another app', router('b', { rule: 'Host(`b.example.com`)', service: 'b' })],
+    [
+      'in a middleware of the entry point, and a sign-in on another one',
+      all(
+        entryPoint({ http: { middlewares: ['protected'] } }),
+        entryPoint(configured().entryPoints['websecure'] ?? {}, 'pages'),
+        app({ entryPoints: ['websecure'], middlewares: [] }),
+        signIn({ entryPoints: ['pages'] }),
+      ),
+    ],
+    ['in a path after the check', all(stripPrefix, app({ middlewares: ['protected', 'short'] }))],
+    [
+      'in the priority of other paths and hosts',
+      all(
+        app({ rule: 'Host(`app.example.com`) && PathPrefix(`/api`)', priority: 200_000 }),
+        router('b', { rule: 'Host(`b.example.com`)', priority: 300_000, service: 'b' }),
+      ),
+    ],
+    ['in a redirect to https', all(toHttps, router('plain', { ...HOST, middlewares: ['https'] }))],
+    ['in services of Traefik', router('ping', { ...HOST, service: 'ping@internal' })],
+    [
+      'in entry points that no app uses',
+      all(entryPoint({}, 'metrics'), signIn(WEB), app(WEB), entryPoint({}, 'traefik')),
+    ],
+    ['in headers that a pattern copies', patternOfHeaders],
+    [
+      'in an app that deletes one header',
+      all(middleware('m', LESS), app({ middlewares: ['protected', 'm'] })),
+    ],
+    ['in static configuration alone', (traefik) => Reflect.deleteProperty(traefik, 'http')],
+  ])('%s', async (_, change) => {
+    const traefik = configured()
+    change(traefik)
+    expect(await inFile(traefik)).toEqual([])
   })
 
   test('in rendered objects of Kubernetes', async () => {

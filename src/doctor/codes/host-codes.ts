@@ -80,17 +80,18 @@ export const HOST_CODES = {
   },
   app_router_missing: {
     why: 'Traefik has no router for this host, so nobody reaches the app.',
-    remedy: 'Add a router with this host for the app, with the middleware `protected`.',
+    remedy:
+      'Add a router with this host for the app, with the middleware `protected`; where the app has some paths only, name one with --path.',
   },
   app_unguarded: {
     why: 'Whoever reaches this host uses the app without a sign-in, and may send any identity header.',
     remedy:
-      'Add the middleware `protected` of `vestibule render traefik` to every router of this host (middlewares: [protected]).',
+      'Add the middleware `protected` of `vestibule render traefik` to every router of this host (middlewares: [protected]), and make public paths public by rules (PUBLIC_PATHS).',
   },
   check_unreachable: {
-    why: 'Traefik answers 500 to everybody, because it gets no answer from the check.',
+    why: 'Nobody gets a page, because Traefik gets no answer from the check.',
     remedy:
-      'Correct forwardAuth.address (INTERNAL_PORT, and https with INTERNAL_TLS_CERT_FILE) and forwardAuth.tls.ca; see Traefik’s log.',
+      'Correct forwardAuth.address (INTERNAL_PORT, and https with INTERNAL_TLS_CERT_FILE) and forwardAuth.tls (ca, and cert and key with INTERNAL_TLS_CLIENT_CA_FILE); see Traefik’s log.',
   },
   check_refused: {
     why: 'The check refuses every request for this host.',
@@ -111,7 +112,8 @@ export const HOST_CODES = {
   },
   answer_replaced: {
     why: 'Programs do not get Vestibule’s answer, and large answers turn into an empty 401.',
-    remedy: 'Set forwardAuth.maxResponseBodySize to 16384, and leave authSigninURL unset.',
+    remedy:
+      'Set forwardAuth.maxResponseBodySize to 16384, leave authSigninURL unset, and let no middleware `errors` or proxy replace answers with 401.',
   },
   headers_hidden: {
     why: 'The check does not see the visitor’s headers: sessions, tokens or page requests are not recognised.',
@@ -124,7 +126,7 @@ export const HOST_CODES = {
   forwarded_headers: {
     why: 'A client can claim another host, path, method or scheme than Traefik routes by, and get past the rules.',
     remedy:
-      'Remove forwardedHeaders.insecure, and name only your own proxies in forwardedHeaders.trustedIPs; if this machine is one of them, repeat from another one.',
+      'Remove forwardedHeaders.insecure, and name only your own proxies in forwardedHeaders.trustedIPs; use the chain `protected`, and if this machine is one of the proxies, repeat from another one.',
   },
   sign_in_unavailable: {
     why: 'Nobody can sign in now.',

@@ -3,7 +3,7 @@ export const TRAEFIK_CODES = {
   traefik_unreadable: {
     why: 'The configuration of Traefik could not be examined.',
     remedy:
-      'Name a readable YAML or TOML file or folder with --traefik-config, or the API with --traefik-api.',
+      'Name readable YAML or TOML with --traefik-config; for templates and labels of containers name the API with --traefik-api.',
   },
   traefik_version: {
     why: 'Traefik before 3.7.18 has faults by which requests get past its rules and the check (docs/security.md).',
@@ -35,17 +35,9 @@ export const TRAEFIK_CODES = {
     why: 'Traefik reads an answer of any size into memory, or answers 401 instead of Vestibule’s pages of up to 12 KiB.',
     remedy: 'Set forwardAuth.maxResponseBodySize: 16384.',
   },
-  auth_request_headers: {
-    why: 'A list hides aliases of identity headers, cookies or tokens from the check, but not from the app.',
-    remedy: 'Remove forwardAuth.authRequestHeaders.',
-  },
   forward_body: {
     why: 'The check reads no body: Traefik holds each in memory for nothing.',
     remedy: 'Remove forwardAuth.forwardBody and forwardAuth.preserveRequestMethod.',
-  },
-  auth_signin_url: {
-    why: 'It replaces every 401 by a redirect, also for programs and scripts.',
-    remedy: 'Remove forwardAuth.authSigninURL.',
   },
   check_address: {
     why: 'The check would be asked where browsers are served, which answers 404, or at a public name.',
@@ -57,6 +49,21 @@ export const TRAEFIK_CODES = {
     remedy:
       'With INTERNAL_TLS_CERT_FILE set forwardAuth.address to https and forwardAuth.tls.ca to its authority, without insecureSkipVerify; without it use http.',
   },
+  path_changed: {
+    why: 'The check judges another path than the visitor asked for, so rules for paths do not hold.',
+    remedy:
+      'Put the middleware `protected` before those that change the path, such as stripPrefix, in the router.',
+  },
+  strip_order: {
+    why: 'The app gets no identity, because the headers that the check has set are deleted again.',
+    remedy:
+      'Use the chain `protected`, in which vestibule-strip comes before the check: see `vestibule render traefik`.',
+  },
+  traefik_error: {
+    why: 'Traefik does not serve a router with an error, so that its pages are answered with 404.',
+    remedy:
+      'Mend what the message names. A middleware of another provider or namespace needs its full name (protected@file, or with its namespace), and in Kubernetes allowCrossNamespace.',
+  },
   cookie_shared: {
     why: 'Two installations with one cookie name on one host end each other’s sessions.',
     remedy: 'Give one of them another COOKIE_NAME.',
@@ -65,33 +72,6 @@ export const TRAEFIK_CODES = {
     why: 'A client can send these headers to the app, which may believe another identity, host or path.',
     remedy:
       'Use the chain `protected`, whose vestibule-strip deletes them: see `vestibule render traefik`.',
-  },
-  sign_in_router_missing: {
-    why: 'Nobody can sign in, because no router leads BASE_PATH to Vestibule.',
-    remedy: 'Add the router for BASE_PATH that `vestibule render traefik` prints.',
-  },
-  sign_in_guarded: {
-    why: 'The check answers 403 for the paths under BASE_PATH, so nobody can sign in.',
-    remedy: 'Remove the middleware from the router of BASE_PATH.',
-  },
-  sign_in_priority: {
-    why: 'The app’s router takes the requests for BASE_PATH, so nobody can sign in.',
-    remedy:
-      'Set priority: 100000 on the router of BASE_PATH, as `vestibule render traefik` prints it.',
-  },
-  router_unguarded: {
-    why: 'What this router serves on a protected host passes no check.',
-    remedy:
-      'Add middlewares: [protected] to the router, and make public paths public by rules (PUBLIC_PATHS).',
-  },
-  forwarded_insecure: {
-    why: 'Every client can claim another host, path, method or scheme, and get past the rules.',
-    remedy:
-      'Remove forwardedHeaders.insecure from the entry point; use forwardedHeaders.trustedIPs.',
-  },
-  alias_strategy: {
-    why: 'Many apps read X_Auth_Request_User as X-Auth-Request-User, and Traefik passes both on.',
-    remedy: 'Set http.aliasHeadersStrategy: delete on the entry point.',
   },
   encoded_characters: {
     why: 'Some servers read %5C or %00 in a path as a separator or as its end.',

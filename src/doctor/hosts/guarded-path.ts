@@ -7,11 +7,15 @@ import { createSites, patternOf, type Site } from '../../core/site.ts'
 
 const CANDIDATES = ['/', '/vestibule-doctor', '/api/vestibule-doctor', '/admin/vestibule-doctor']
 
-/** Returns a path of the host that the rules let nobody see without a session; `undefined` where none is known. */
-export function findGuardedPath({ rules }: Config, site: Site): string | undefined {
+/** Returns a path of the host that the rules let nobody see without a session; `undefined` where none is known. Tries `named` alone where it is given. */
+export function findGuardedPath(
+  { rules }: Config,
+  site: Site,
+  named: string | undefined,
+): string | undefined {
   const { findAccess } = createRules(rules)
   const sites = createSites([patternOf(site)])
-  return CANDIDATES.find((path) => {
+  return (named === undefined ? CANDIDATES : [named]).find((path) => {
     const headers = scanHeaders([
       'X-Forwarded-Method',
       'GET',

@@ -21,11 +21,8 @@ export async function reach(place: Place, path: string, ask: Ask): Promise<Reach
     return { answer, findings: nearEnd(place, answer) }
   } catch (cause) {
     const code = failureCodeOf(cause)
-    const found = scheme === 'https' ? (OF_TLS[code] ?? OF_NETWORK[code]) : OF_NETWORK[code]
     const seen = `A request to ${origin} (${place.setting}) failed with ${code}.`
-    return {
-      findings: [finding(found ?? (isOfTrust(code) ? 'tls_untrusted' : 'host_unreachable'), seen)],
-    }
+    return { findings: [finding(codeOf(code, scheme === 'https'), seen)] }
   }
 }
 
@@ -40,8 +37,12 @@ const OF_TLS: Readonly<Record<string, FindingCode>> = {
   ERR_SSL_WRONG_VERSION_NUMBER: 'plain_http',
 }
 
-function isOfTrust(code: string): boolean {
-  return /SELF_SIGNED|UNABLE_TO_|CERT_/.test(code)
+function codeOf(code: string, isTls: boolean): FindingCode {
+  const found = (isTls ? OF_TLS[code] : undefined) ?? OF_NETWORK[code]
+  if (found) return found
+  // Traefik refuses names without a certificate where sniStrict is set.
+  if (code.endsWith('UNRECOGNIZED_NAME')) return 'tls_name'
+  return /SELF_SIGNED|UNABLE_TO_|CERT_/.test(code) ? 'tls_untrusted' : 'host_unreachable'
 }
 
 /** Returns whether a host that should speak plain http wants TLS: Go’s server says so, others redirect. */

@@ -1,7 +1,7 @@
 import type { Config } from '../../config/config.ts'
 import { cookieBases, cookieVariants } from '../../core/cookie-names.ts'
-import type { Ask } from '../ask.ts'
-import { type Finding, finding } from '../finding.ts'
+import type { Answer, Ask } from '../ask.ts'
+import { type Finding, finding, quoted } from '../finding.ts'
 import { ownAnswerOf } from '../own-answer.ts'
 
 /** Page of a host that needs a session. */
@@ -29,28 +29,31 @@ export async function examineSentHeaders(
   ask: Ask,
 ): Promise<readonly Finding[]> {
   const page = await ask(url, { headers: PAGE })
-  if (!page.headers.location?.startsWith(loginUrl)) {
+  const login = loginIn(page, loginUrl)
+  if (!login) {
     const seen = `${url} was answered with ${page.status} to a browser that asked for a page, and not with a redirect to the sign-in.`
     return [finding('headers_hidden', seen)]
   }
-  const believed: string[] = []
-  for (const { name, value, isPage, isBelieved } of forgeriesFor(new URL(url))) {
-    const answer = await ask(url, { headers: { ...(isPage && PAGE), [name]: value } })
-    const { location = '' } = answer.headers
-    if (isBelieved(ownAnswerOf(answer)?.error ?? '', location)) believed.push(name)
+  const target = login.searchParams.get('rd') ?? ''
+  if (target !== url) {
+    const seen = `${url} leads to a sign-in that returns to ${quoted(target)}.`
+    return [finding('path_changed', seen)]
   }
   return [
-    ...(believed.length > 0
-      ? [
-          finding(
-            'forwarded_headers',
-            `${url}: Traefik believed this client’s ${believed.join(', ')}.`,
-          ),
-        ]
-      : []),
+    ...(await examineForgeries(url, ask)),
     ...(await examineAlias(url, config, ask)),
     ...(await examineCookie(url, config, ask)),
   ]
+}
+
+/** Returns whether a browser that asks for this page is sent to the sign-in. */
+export async function asksForPage(url: string, loginUrl: string, ask: Ask): Promise<boolean> {
+  return loginIn(await ask(url, { headers: PAGE }), loginUrl) !== undefined
+}
+
+/** Returns the address of the sign-in to which an answer leads. */
+function loginIn({ headers: { location = '' } }: Answer, loginUrl: string): URL | undefined {
+  return location.startsWith(`${loginUrl}?`) ? new URL(location) : undefined
 }
 
 const PAGE = { Accept: 'text/html', 'Sec-Fetch-Mode': 'navigate', 'Sec-Fetch-Dest': 'document' }
@@ -79,6 +82,19 @@ function forgeriesFor({ protocol }: URL): readonly Forgery[] {
       isBelieved: (_, location) => location.includes(MARK),
     },
   ]
+}
+
+/** Sends what only proxies may say. */
+async function examineForgeries(url: string, ask: Ask): Promise<readonly Finding[]> {
+  const believed: string[] = []
+  for (const { name, value, isPage, isBelieved } of forgeriesFor(new URL(url))) {
+    const answer = await ask(url, { headers: { ...(isPage && PAGE), [name]: value } })
+    const { location = '' } = answer.headers
+    if (isBelieved(ownAnswerOf(answer)?.error ?? '', location)) believed.push(name)
+  }
+  if (believed.length === 0) return []
+  const seen = `${url}: Traefik believed this client’s ${believed.join(', ')}.`
+  return [finding('forwarded_headers', seen)]
 }
 
 /** Sends another spelling of an identity header, which Traefik should delete and the check refuses. */

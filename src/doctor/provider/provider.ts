@@ -66,8 +66,9 @@ async function findMetadata(
 /** Compares the clocks by the head of an answer, from which the service itself takes no date. */
 async function examineClock({ config, askProvider }: Patient): Promise<readonly Finding[]> {
   const url = metadataUrlOf(addressesOf(config))
-  const answer = await askProvider(url).catch(() => undefined)
-  const offsetSeconds = (Date.parse(answer?.headers.date ?? '') - Date.now()) / 1000
+  const { date = '', age } = (await askProvider(url).catch(() => undefined))?.headers ?? {}
+  // A cache passes the date of its origin on, and says how long ago that was.
+  const offsetSeconds = (Date.parse(date) - Date.now()) / 1000 + (Number(age) || 0)
   if (Number.isNaN(offsetSeconds) || Math.abs(offsetSeconds) <= CLOCK_TOLERANCE_SECONDS) return []
   const direction = offsetSeconds > 0 ? 'ahead of' : 'behind'
   const seconds = Math.abs(offsetSeconds).toFixed(0)

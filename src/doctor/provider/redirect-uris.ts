@@ -42,8 +42,14 @@ async function examineRedirectUri(
     prompt: 'none',
   }
   for (const [name, value] of Object.entries(parameters)) url.searchParams.set(name, value)
+  const ask = async () =>
+    judge(await askProvider(url.href, { headers: { Accept: 'text/html' } }), redirectUri)
   try {
-    return judge(await askProvider(url.href, { headers: { Accept: 'text/html' } }), redirectUri)
+    const { findings, isCertain } = await ask()
+    if (isCertain) return findings
+    // Tries again as a sign-in begins, because the provider may refuse prompt=none itself.
+    url.searchParams.delete('prompt')
+    return (await ask()).findings
   } catch (cause) {
     note(
       `authorization_endpoint could not be asked from here (${failureCodeOf(cause)}), so redirect URIs were not examined.`,
@@ -52,7 +58,13 @@ async function examineRedirectUri(
   }
 }
 
-function judge(answer: Answer, redirectUri: string): readonly Finding[] {
+interface Judgement {
+  readonly findings: readonly Finding[]
+  /** False where the provider may mean `prompt=none`. */
+  readonly isCertain: boolean
+}
+
+function judge(answer: Answer, redirectUri: string): Judgement {
   const target = URL.parse(answer.headers.location ?? '')
   return target?.href.startsWith(redirectUri)
     ? judgeError(target.searchParams)
@@ -60,34 +72,54 @@ function judge(answer: Answer, redirectUri: string): readonly Finding[] {
 }
 
 /** Errors at the redirect URI that are about what was asked for, and not about the missing sign-in. */
-const OF_REQUEST = new Set([
-  'invalid_scope',
-  'invalid_request',
-  'unsupported_response_type',
-  'access_denied',
-])
+const OF_REQUEST = new Set(['invalid_scope', 'unsupported_response_type'])
+const OF_ANYTHING = new Set(['invalid_request', 'access_denied'])
 
-function judgeError(parameters: URLSearchParams): readonly Finding[] {
+function judgeError(parameters: URLSearchParams): Judgement {
   const error = parameters.get('error') ?? ''
   const description = parameters.get('error_description') ?? ''
   const said = `The provider answers ${quoted(`${error} ${description}`)}.`
-  if (error === 'unauthorized_client') return [finding('client_grant', said)]
-  return OF_REQUEST.has(error) ? [finding('provider_scope', said)] : []
+  const isCertain = !OF_ANYTHING.has(error)
+  if (error === 'unauthorized_client')
+    return { isCertain, findings: [finding('client_grant', said)] }
+  const isFault = !isCertain || OF_REQUEST.has(error)
+  return { isCertain, findings: isFault ? [finding('provider_scope', said)] : [] }
 }
 
-/** Judges a page that people would see, on which some providers report an error with status 200. */
-function judgePage({ status, body }: Answer, redirectUri: string): readonly Finding[] {
-  const text = textOf(body)
+/** Judges a page that people would see, on which some providers report an error with status 200 or after a redirect. */
+function judgePage({ status, body, headers }: Answer, redirectUri: string): Judgement {
+  const text = `${errorIn(headers.location)} ${textOf(body)}`.trim()
   const entra = /AADSTS(\d+)/.exec(text)?.[1]
-  if (status < 400 && entra === undefined) return []
+  if (status < 400 && entra === undefined && errorIn(headers.location) === '')
+    return { isCertain: true, findings: [] }
   const seen = `The provider answers ${status} to the redirect URI ${redirectUri}: ${quoted(text)}.`
-  const isAboutUri = /redirect[ _-]?ur[il]/i.test(text) || entra === '50011'
-  const remedy = `Register ${redirectUri} at the provider for OIDC_CLIENT_ID.`
-  return [isAboutUri ? finding('redirect_uri', seen, remedy) : finding('client_unknown', seen)]
+  if (/redirect[ _-]?ur[il]|callback url/i.test(text) || entra === '50011') {
+    const remedy = `Register ${redirectUri} at the provider for OIDC_CLIENT_ID.`
+    return { isCertain: true, findings: [finding('redirect_uri', seen, remedy)] }
+  }
+  if (status >= 500 || status === 429)
+    return { isCertain: true, findings: [finding('provider_unreachable', seen)] }
+  return { isCertain: entra !== undefined, findings: [finding('client_unknown', seen)] }
 }
 
+/** Returns the error in the address of a provider's error page, which Google encodes. */
+function errorIn(location = ''): string {
+  const { pathname = '', searchParams } = URL.parse(location, 'https://provider.invalid') ?? {}
+  if (!searchParams || !/\/error\b/.test(pathname)) return ''
+  const { authError = '' } = Object.fromEntries(searchParams)
+  return `${searchParams.get('error') ?? ''} ${Buffer.from(authError, 'base64').toString()}`.trim()
+}
+
+/** Returns what a page shows, in time that grows with its length only. */
 function textOf(page: string): string {
-  return page.replace(/<style.*?<\/style>|<script.*?<\/script>|<[^>]*>/gs, ' ').replace(/\s+/g, ' ')
+  const shown = page
+    .split(/<\/(?:style|script)>/i)
+    .map((part) => part.split(/<(?:style|script)\b/i)[0])
+  return shown
+    .join(' ')
+    .replace(/<[^<>]*>/g, ' ')
+    .replace(/\s+/g, ' ')
+    .trim()
 }
 
 /** Keeps one finding of each kind that concerns the client and not a single redirect URI. */

@@ -7,8 +7,13 @@ export interface Router {
   readonly name: string
   readonly rule: string
   readonly priority: number
+  /** Empty where the router takes the default ones. */
+  readonly entryPoints: readonly string[]
+  readonly hasTls: boolean
   readonly middlewares: readonly string[]
   readonly service: string
+  /** Reasons for which Traefik does not serve it, which its API alone tells. */
+  readonly errors: readonly string[]
 }
 
 /** Known parts of Traefik's configuration, each of which may be empty. */
@@ -17,14 +22,19 @@ export interface TraefikConfiguration {
   readonly entryPoints: ReadonlyMap<string, Options>
   readonly middlewares: ReadonlyMap<string, Options>
   readonly routers: readonly Router[]
+  /** Files that could not be read, with the reason. */
+  readonly unread: readonly string[]
 }
 
-export function createRouter(
-  name: string,
-  options: Options,
-  middlewares: readonly string[],
-): Router {
-  const { rule, match = rule, priority, service } = options
+export const NO_CONFIGURATION: TraefikConfiguration = {
+  entryPoints: new Map(),
+  middlewares: new Map(),
+  routers: [],
+  unread: [],
+}
+
+export function createRouter(name: string, options: Options): Router {
+  const { rule, match = rule, priority, service, tls, entryPoints, middlewares, error } = options
   const text = typeof match === 'string' ? match : ''
   // Traefik takes the length of the rule where no priority is given.
   const given = typeof priority === 'number' && priority !== 0 ? priority : text.length
@@ -32,8 +42,11 @@ export function createRouter(
     name,
     rule: text,
     priority: given,
-    middlewares,
+    entryPoints: textsIn(entryPoints),
+    hasTls: isRecord(tls) || tls === true,
+    middlewares: textsIn(middlewares),
     service: typeof service === 'string' ? service : '',
+    errors: textsIn(error),
   }
 }
 
@@ -45,6 +58,7 @@ export function joinConfigurations(parts: readonly TraefikConfiguration[]): Trae
     entryPoints: new Map(parts.flatMap(({ entryPoints }) => [...entryPoints])),
     middlewares: new Map(parts.flatMap(({ middlewares }) => [...middlewares])),
     routers: parts.flatMap(({ routers }) => routers),
+    unread: parts.flatMap(({ unread }) => unread),
   }
 }
 
@@ -58,20 +72,41 @@ export function optionAt(options: unknown, ...path: readonly string[]): unknown 
   return path.reduce<unknown>((found, name) => (isRecord(found) ? found[name] : undefined), options)
 }
 
-/** Returns the names of the middlewares that a router uses, those within chains too. */
+/** Returns the entry points that serve a router: the given ones, else those that Traefik takes by default. */
+export function entryPointsOf(
+  { entryPoints: given }: Router,
+  { entryPoints }: TraefikConfiguration,
+): readonly string[] {
+  if (given.length > 0) return given
+  const named = [...entryPoints.keys()].filter((name) => name !== 'traefik')
+  const chosen = named.filter((name) => optionAt(entryPoints.get(name), 'asDefault') === true)
+  return chosen.length > 0 ? chosen : named
+}
+
+/** Returns the middlewares that a request meets at a router, in this order: those of all its entry points, then its own. */
 export function middlewaresOf(
   router: Router,
-  { middlewares }: TraefikConfiguration,
-): ReadonlySet<string> {
-  const found = new Set<string>()
-  const waiting = [...router.middlewares]
-  for (let name = waiting.pop(); name !== undefined; name = waiting.pop()) {
-    const plain = plainName(name)
-    if (found.has(plain)) continue
-    found.add(plain)
-    waiting.push(...textsIn(optionAt(middlewares.get(plain), 'chain', 'middlewares')))
-  }
-  return found
+  configuration: TraefikConfiguration,
+): readonly string[] {
+  const [first = [], ...others] = entryPointsOf(router, configuration).map((name) =>
+    textsIn(optionAt(configuration.entryPoints.get(name), 'http', 'middlewares')),
+  )
+  const common = first.filter((name) => others.every((each) => each.includes(name)))
+  return withoutChains([...common, ...router.middlewares], configuration, [])
+}
+
+/** Puts the members of chains in their place; `above` are the chains around them. */
+function withoutChains(
+  names: readonly string[],
+  configuration: TraefikConfiguration,
+  above: readonly string[],
+): readonly string[] {
+  return names.map(plainName).flatMap((name) => {
+    const members = textsIn(
+      optionAt(configuration.middlewares.get(name), 'chain', 'middlewares'),
+    ).filter((each) => ![...above, name].includes(plainName(each)))
+    return members.length === 0 ? [name] : withoutChains(members, configuration, [...above, name])
+  })
 }
 
 /** Returns the texts of a list, of which Kubernetes writes each as an object with a name. */

@@ -1,17 +1,31 @@
 import { type Finding, finding } from '../finding.ts'
-import { type Options, optionAt, type TraefikConfiguration } from './configuration.ts'
+import {
+  createRouter,
+  entryPointsOf,
+  type Options,
+  optionAt,
+  type TraefikConfiguration,
+  textsIn,
+} from './configuration.ts'
 
-/** Examines what each entry point lets clients send. */
-export function examineEntryPoints({ entryPoints }: TraefikConfiguration): readonly Finding[] {
-  const served = [...entryPoints].filter(([, options]) => isHttp(options))
+/** Examines what each entry point that serves a router lets clients send; without routers, what each may serve. */
+export function examineEntryPoints(configuration: TraefikConfiguration): readonly Finding[] {
+  const { entryPoints, routers } = configuration
+  const apps = routers.filter(({ service }) => !service.endsWith('@internal'))
+  const used = new Set(
+    (apps.length > 0 ? apps : [createRouter('', {})]).flatMap((each) =>
+      entryPointsOf(each, configuration),
+    ),
+  )
+  const served = [...entryPoints].filter(([name, options]) => used.has(name) && isHttp(options))
   return [
-    ...findingOf(served, 'forwarded_insecure', 'forwardedHeaders.insecure is true', isInsecure),
-    ...findingOf(served, 'alias_strategy', 'http.aliasHeadersStrategy is not delete', isKeeping),
+    ...findingOf(served, 'forwarded_headers', 'forwardedHeaders trusts everybody', isInsecure),
+    ...findingOf(served, 'alias_headers', 'http.aliasHeadersStrategy is not delete', isKeeping),
     ...findingOf(served, 'encoded_characters', '%5C and %00 are allowed', isDecoding),
   ]
 }
 
-type Code = 'forwarded_insecure' | 'alias_strategy' | 'encoded_characters'
+type Code = 'forwarded_headers' | 'alias_headers' | 'encoded_characters'
 
 /** Makes one finding of all entry points with a fault. */
 function findingOf(
@@ -31,7 +45,9 @@ function isHttp(options: Options): boolean {
 }
 
 function isInsecure(options: Options): boolean {
-  return optionAt(options, 'forwardedHeaders', 'insecure') === true
+  const trusted = textsIn(optionAt(options, 'forwardedHeaders', 'trustedIPs'))
+  const isEverybody = trusted.some((network) => network.endsWith('/0'))
+  return isEverybody || optionAt(options, 'forwardedHeaders', 'insecure') === true
 }
 
 function isKeeping(options: Options): boolean {

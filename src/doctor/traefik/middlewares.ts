@@ -1,6 +1,6 @@
 import type { Config } from '../../config/config.ts'
 import { cookieBases } from '../../core/cookie-names.ts'
-import { checkOptions, stripOptions } from '../../render/middlewares.ts'
+import { checkOptions } from '../../render/middlewares.ts'
 import { type Finding, type FindingCode, finding } from '../finding.ts'
 import { type Options, optionAt, type TraefikConfiguration, textsIn } from './configuration.ts'
 
@@ -37,7 +37,10 @@ export function examineCheck(
     return wanted.filter((each) => !given.has(each.toLowerCase()))
   }
   const size = forwardAuth['maxResponseBodySize']
-  const headers = missing('authResponseHeaders', rendered.authResponseHeaders)
+  const isCopied = matcherOf(forwardAuth['authResponseHeadersRegex'])
+  const headers = missing('authResponseHeaders', rendered.authResponseHeaders).filter(
+    (each) => !isCopied(each),
+  )
   const cookies = missing('addAuthCookiesToResponse', outageCookies(config))
   const has = (option: string) => textsIn(forwardAuth[option]).length > 0
   const rows: readonly (readonly [boolean, FindingCode, string])[] = [
@@ -66,19 +69,29 @@ export function examineCheck(
       'response_size',
       `maxResponseBodySize is ${Number(size) || 'not set'}`,
     ],
-    [has('authRequestHeaders'), 'auth_request_headers', 'authRequestHeaders is set'],
+    [has('authRequestHeaders'), 'headers_hidden', 'authRequestHeaders is set'],
     [forwardAuth['forwardBody'] === true, 'forward_body', 'forwardBody is true'],
     [
       forwardAuth['preserveRequestMethod'] === true,
       'forward_body',
       'preserveRequestMethod is true',
     ],
-    [Boolean(forwardAuth['authSigninURL']), 'auth_signin_url', 'authSigninURL is set'],
+    [Boolean(forwardAuth['authSigninURL']), 'answer_replaced', 'authSigninURL is set'],
     ...addressRows(address, forwardAuth, config),
   ]
   return rows.flatMap(([isFault, code, seen]) =>
     isFault ? [finding(code, `The middleware ${name}: ${seen}.`)] : [],
   )
+}
+
+function matcherOf(regex: unknown): (header: string) => boolean {
+  if (typeof regex !== 'string' || regex === '') return () => false
+  try {
+    const matcher = new RegExp(regex)
+    return (header) => matcher.test(header)
+  } catch {
+    return () => false
+  }
 }
 
 /** Size of Vestibule's largest answer to a check. */
@@ -111,40 +124,4 @@ function addressRows(
     [isTls !== (internalTls !== undefined), 'check_tls', `address begins with ${protocol}//`],
     [isTrusting, 'check_tls', 'tls.insecureSkipVerify is true'],
   ]
-}
-
-/** Reports headers that neither a headers middleware deletes nor the check replaces. */
-export function examineStripped(
-  { middlewares }: TraefikConfiguration,
-  checks: readonly Check[],
-  config: Config,
-): readonly Finding[] {
-  const all = Object.keys(stripOptions(config).headers.customRequestHeaders)
-  const deleted = [...middlewares.values()].flatMap((options) =>
-    Object.entries((optionAt(options, 'headers', 'customRequestHeaders') ?? {}) as Options)
-      .filter(([, value]) => value === '')
-      .map(([name]) => name),
-  )
-  const replaced = checks.flatMap(({ forwardAuth }) => textsIn(forwardAuth['authResponseHeaders']))
-  const known = new Set([...deleted, ...replaced].map((name) => name.toLowerCase()))
-  // Leaves out those that checks lack, which are named as missing there.
-  const wanted = checkOptions(config, '', { server: {}, both: {} }).forwardAuth.authResponseHeaders
-  const missing = all.filter((name) => !known.has(name.toLowerCase()) && !wanted.includes(name))
-  if (missing.length === 0) return []
-  return [finding('strip_missing', `No middleware deletes ${missing.join(', ')}.`)]
-}
-
-/** Reports checks of several installations that pass the same outage cookie. */
-export function examineShared({ middlewares }: TraefikConfiguration): readonly Finding[] {
-  const hostsOf = new Map<string, Set<string>>()
-  for (const options of middlewares.values()) {
-    const address = URL.parse(String(optionAt(options, 'forwardAuth', 'address')))
-    for (const cookie of textsIn(optionAt(options, 'forwardAuth', 'addAuthCookiesToResponse')))
-      if (address) hostsOf.getOrInsertComputed(cookie, () => new Set()).add(address.host)
-  }
-  const shared = [...hostsOf].find(
-    ([cookie, hosts]) => cookie.endsWith('_outage') && hosts.size > 1,
-  )
-  if (!shared) return []
-  return [finding('cookie_shared', `${shared[0]} is passed from ${[...shared[1]].join(' and ')}.`)]
 }

@@ -6,6 +6,7 @@ import { isRecord } from '../../core/json.ts'
 import {
   createRouter,
   joinConfigurations,
+  NO_CONFIGURATION,
   type Options,
   optionAt,
   plainName,
@@ -15,13 +16,40 @@ import {
 
 /** Reads a file, or all of a folder: static and dynamic configuration, and objects of Kubernetes. */
 export async function readTraefikFiles(path: string): Promise<TraefikConfiguration> {
-  const isFolder = (await stat(path)).isDirectory()
-  const names = isFolder ? await readdir(path, { recursive: true }) : ['']
-  const files = names
-    .map((name) => join(path, name))
-    .filter((each) => !isFolder || /\.(?:ya?ml|toml)$/.test(each))
-  const parts = await Promise.all(files.map(readDocuments))
-  return joinConfigurations(parts.flat().map(toConfiguration))
+  try {
+    const isFolder = (await stat(path)).isDirectory()
+    const names = isFolder ? await readdir(path, { recursive: true }) : ['']
+    const files = names.filter((name) => !isFolder || isReadable(name))
+    return joinConfigurations(await Promise.all(files.map((name) => readPart(join(path, name)))))
+  } catch (cause) {
+    return unreadable(path, cause)
+  }
+}
+
+/** Leaves out what a volume of Kubernetes keeps beside its files: `..data/vestibule.yaml`. */
+function isReadable(name: string): boolean {
+  return /\.(?:ya?ml|toml)$/.test(name) && !/(?:^|\/)\.\./.test(name)
+}
+
+async function readPart(file: string): Promise<TraefikConfiguration> {
+  try {
+    const documents = await readDocuments(file)
+    return joinConfigurations(documents.flatMap(itemsOf).map(toConfiguration))
+  } catch (cause) {
+    return unreadable(file, cause)
+  }
+}
+
+/** Names the line and not the parser's message, which quotes the line: it may be a password. */
+function unreadable(file: string, cause: unknown): TraefikConfiguration {
+  const { code, line, linePos } = cause as {
+    readonly code?: string
+    readonly line?: number
+    readonly linePos?: readonly { readonly line: number }[]
+  }
+  const at = line ?? linePos?.[0]?.line
+  const reason = at === undefined ? (code ?? 'not YAML or TOML') : `error in line ${at}`
+  return { ...NO_CONFIGURATION, unread: [`${file}: ${reason}`] }
 }
 
 async function readDocuments(file: string): Promise<readonly Options[]> {
@@ -36,29 +64,35 @@ async function readDocuments(file: string): Promise<readonly Options[]> {
   return documents.filter(isRecord)
 }
 
+/** Returns the objects of a list as `kubectl get -o yaml` prints it. */
+function itemsOf(document: Options): readonly Options[] {
+  const { kind, items } = document
+  return kind === 'List' && Array.isArray(items) ? items.filter(isRecord) : [document]
+}
+
 function toConfiguration(document: Options): TraefikConfiguration {
   if (typeof document['kind'] === 'string') return fromObject(document)
   const routers = entriesIn(optionAt(document, 'http', 'routers'))
   return {
+    ...NO_CONFIGURATION,
     entryPoints: new Map(entriesIn(document['entryPoints'])),
     middlewares: new Map(entriesIn(optionAt(document, 'http', 'middlewares'))),
-    routers: routers.map(([name, options]) =>
-      createRouter(name, options, textsIn(options['middlewares'])),
-    ),
+    routers: routers.map(([name, options]) => createRouter(name, options)),
   }
 }
 
 function fromObject(document: Options): TraefikConfiguration {
+  const { kind, spec } = document
   const name = String(optionAt(document, 'metadata', 'name'))
-  const spec = optionAt(document, 'spec')
-  const isMiddleware = document['kind'] === 'Middleware' && isRecord(spec)
-  const routes: unknown = document['kind'] === 'IngressRoute' ? optionAt(spec, 'routes') : []
-  const options = (Array.isArray(routes) ? routes : []).filter(isRecord)
-  return {
-    entryPoints: new Map(),
-    middlewares: new Map(isMiddleware ? [[name, spec]] : []),
-    routers: options.map((route) => createRouter(name, route, textsIn(route['middlewares']))),
-  }
+  if (!isRecord(spec)) return NO_CONFIGURATION
+  if (kind === 'Middleware') return { ...NO_CONFIGURATION, middlewares: new Map([[name, spec]]) }
+  const { routes, entryPoints, tls } = spec
+  if (kind !== 'IngressRoute' || !Array.isArray(routes)) return NO_CONFIGURATION
+  const routers = routes.filter(isRecord).map((route) => {
+    const [service = ''] = textsIn(route['services'])
+    return createRouter(name, { ...route, entryPoints, tls, service })
+  })
+  return { ...NO_CONFIGURATION, routers }
 }
 
 function entriesIn(value: unknown): readonly (readonly [string, Options])[] {

@@ -1,65 +1,112 @@
 import type { Config } from '../../config/config.ts'
-import { type Finding, finding } from '../finding.ts'
+import { matchesHost } from '../../core/site.ts'
+import type { Patient } from '../examination.ts'
+import { type Finding, finding, quoted } from '../finding.ts'
 import { middlewaresOf, optionAt, type Router, type TraefikConfiguration } from './configuration.ts'
-import type { Check } from './middlewares.ts'
+import { hostsIn, isOfBasePath, mayTake } from './rule.ts'
 
-/** Examines the routers of the protected hosts, and that of `BASE_PATH`. */
+/** Examines the routers of the protected hosts, and that of `BASE_PATH`; `checks` are the names of the middlewares that ask Vestibule. */
 export function examineRouters(
   configuration: TraefikConfiguration,
-  checks: readonly Check[],
-  config: Config,
+  checks: ReadonlySet<string>,
+  { config, note }: Pick<Patient, 'config' | 'note'>,
 ): readonly Finding[] {
   const { routers } = configuration
   if (routers.length === 0) return []
   const { BASE_PATH: basePath } = config.settings
-  const names = new Set(checks.map(({ name }) => name))
-  const uses = (router: Router) =>
-    [...middlewaresOf(router, configuration)].some((each) => names.has(each))
-  const isSignIn = ({ rule }: Router) => new RegExp(`PathPrefix\\(\`${basePath}(?:/|\`)`).test(rule)
-  const signIn = routers.filter(isSignIn)
-  const apps = routers.filter(
-    (each) => !isSignIn(each) && isOfHosts(each, config) && !isForwarding(each, configuration),
+  const isGuarded = (router: Router) =>
+    middlewaresOf(router, configuration).some((name) => checks.has(name))
+  const signIn = routers.filter(
+    ({ rule }) => isOfBasePath(rule, basePath) && partOf(rule, config) !== 'none',
   )
-  if (signIn.length === 0) {
-    return [
-      finding(
-        'sign_in_router_missing',
-        `No rule of ${routers.length} routers has PathPrefix(\`${basePath}/\`).`,
-      ),
-    ]
-  }
-  const highest = apps.toSorted((one, other) => other.priority - one.priority)[0]
+  const apps = routers.filter(
+    (each) =>
+      !signIn.includes(each) &&
+      partOf(each.rule, config) !== 'none' &&
+      !isForwarding(each, configuration),
+  )
+  const unguarded = apps.filter((each) => !isGuarded(each))
+  const isProtected = ({ rule }: Router) => partOf(rule, config) === 'named'
+  const isKnown = (router: Router) =>
+    middlewaresOf(router, configuration).every((name) => configuration.middlewares.has(name))
+  const unclear = unguarded.filter((each) => !isProtected(each) || !isKnown(each))
+  if (unclear.length > 0)
+    note(
+      `routers without a known check, for any host, for one below a wildcard or with middlewares that were not given: ${unclear.map(({ name }) => name).join(', ')}.`,
+    )
   return [
+    ...[...signIn, ...apps].flatMap(errorsOf),
+    ...(signIn.length === 0
+      ? [
+          finding(
+            'base_path_missing',
+            `No rule of ${routers.length} routers has PathPrefix(\`${basePath}/\`).`,
+          ),
+        ]
+      : []),
     ...signIn
-      .filter(uses)
+      .filter(isGuarded)
       .map(({ name }) =>
-        finding('sign_in_guarded', `The router ${name} of ${basePath} has the middleware.`),
+        finding('base_path_guarded', `The router ${name} of ${basePath} has the middleware.`),
       ),
-    ...signIn
-      .filter(({ priority }) => highest && highest.priority >= priority)
-      .map(({ name, priority }) =>
-        finding(
-          'sign_in_priority',
-          `The router ${name} has the priority ${priority}, and ${highest?.name} has ${highest?.priority}.`,
-        ),
-      ),
-    ...apps
-      .filter((router) => !uses(router))
+    ...signIn.flatMap((each) => rivalOf(each, apps, basePath)),
+    ...unguarded
+      .filter((each) => !unclear.includes(each))
       .map(({ name }) =>
-        finding('router_unguarded', `The router ${name} does not have the middleware.`),
+        finding('app_unguarded', `The router ${name} does not have the middleware.`),
       ),
   ]
 }
 
-function isOfHosts({ rule }: Router, { hosts }: Config): boolean {
-  return hosts.some(({ hostname }) => rule.includes(`\`${hostname}\``))
+/** Returns whether a rule names a host of this installation, may match one, or matches none. */
+function partOf(rule: string, { hosts, publicSite }: Config): 'named' | 'possible' | 'none' {
+  const names = hostsIn(rule)
+  if (names.length === 0) return 'possible'
+  const home = publicSite && new URL(publicSite.origin).hostname
+  const found = hosts.filter((each) => names.some((name) => matchesHost(each, name, each.port)))
+  if (found.some(({ isWildcard }) => !isWildcard)) return 'named'
+  return found.length > 0 || names.some((name) => name === home) ? 'possible' : 'none'
 }
 
-/** Returns whether a router leads to no app: services of Traefik itself, and redirects. */
+function errorsOf({ name, errors }: Router): readonly Finding[] {
+  const [error] = errors
+  return error === undefined
+    ? []
+    : [finding('traefik_error', `The router ${name}: ${quoted(error)}.`)]
+}
+
+/** Reports the app's router that takes the requests for `BASE_PATH` on a host of both. */
+function rivalOf(signIn: Router, apps: readonly Router[], basePath: string): readonly Finding[] {
+  const hosts = hostsIn(signIn.rule)
+  const [rival] = apps
+    .filter(({ rule, priority }) => priority >= signIn.priority && mayTake(rule, basePath))
+    .filter(({ rule }) => {
+      const names = hostsIn(rule)
+      return names.length * hosts.length === 0 || names.some((name) => hosts.includes(name))
+    })
+    .toSorted((one, other) => other.priority - one.priority)
+  if (!rival) return []
+  const seen = `The router ${signIn.name} of ${basePath} has the priority ${signIn.priority}, and ${rival.name} has ${rival.priority}.`
+  return [finding('base_path_guarded', seen)]
+}
+
+/** Returns whether a router leads to no app: services of Traefik itself, and redirects of every path. */
 function isForwarding(router: Router, configuration: TraefikConfiguration): boolean {
   if (router.service.endsWith('@internal')) return true
-  const options = [...middlewaresOf(router, configuration)].map((name) =>
-    configuration.middlewares.get(name),
-  )
-  return options.some((each) => optionAt(each, 'redirectScheme') ?? optionAt(each, 'redirectRegex'))
+  const [host = 'any.invalid'] = hostsIn(router.rule)
+  return middlewaresOf(router, configuration).some((name) => {
+    const options = configuration.middlewares.get(name)
+    const regex = optionAt(options, 'redirectRegex', 'regex')
+    const isOfScheme = optionAt(options, 'redirectScheme') !== undefined && !router.hasTls
+    return isOfScheme || (typeof regex === 'string' && matchesEveryPath(regex, host))
+  })
+}
+
+function matchesEveryPath(regex: string, host: string): boolean {
+  try {
+    const matcher = new RegExp(regex)
+    return ['http', 'https'].some((scheme) => matcher.test(`${scheme}://${host}/vestibule-doctor`))
+  } catch {
+    return false
+  }
 }
