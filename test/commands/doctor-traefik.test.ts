@@ -1,6 +1,8 @@
+import { mkdir, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { parse, stringify } from 'yaml'
+import { parse, parseAllDocuments, stringify } from 'yaml'
 import { loadConfig } from '../../src/config/load.ts'
 import { createAsk } from '../../src/doctor/ask.ts'
 import type { Patient } from '../../src/doctor/examination.ts'
@@ -181,9 +183,26 @@ describe('a fault in the files of Traefik', () => {
     expect(findings.map(({ seen, remedy }) => seen + remedy).join()).toContain(option)
   })
 
-  test('that cannot be read is named', async () => {
-    const findings = await examine(() => readTraefikFiles(pathOf('nothing.yaml')))
-    expect(findings.map(({ code }) => code)).toEqual(['traefik_unreadable'])
+  test('that cannot be read is named without what it says, and hides no other file', async () => {
+    const traefik = configured()
+    app({ middlewares: [] })(traefik)
+    const folder = pathOf('mixed')
+    await mkdir(join(folder, '..data'), { recursive: true })
+    await writeFile(join(folder, '..data', 'secret.yaml'), 'a: b: hunter2\n')
+    await writeFile(join(folder, 'secret.yaml'), 'a: b\npassword: hunter2: x\n')
+    await writeFile(join(folder, 'secret.toml'), 'password = hunter2 x\n')
+    await writeFile(join(folder, 'traefik.yaml'), stringify(traefik))
+    for (const path of [folder, pathOf('nothing.yaml')]) {
+      const findings = await examine(() => readTraefikFiles(path))
+      const isFolder = path === folder
+      expect(findings.map(({ code }) => code)).toEqual(
+        isFolder
+          ? ['traefik_unreadable', 'traefik_unreadable', 'app_unguarded']
+          : ['traefik_unreadable'],
+      )
+      expect(JSON.stringify(findings)).not.toContain('hunter2')
+      expect(JSON.stringify(findings)).toMatch(isFolder ? /error in line 2/ : /ENOENT/)
+    }
   })
 })
 
@@ -227,9 +246,13 @@ describe('nothing is found', () => {
     expect(await inFile(traefik)).toEqual([])
   })
 
-  test('in rendered objects of Kubernetes', async () => {
+  test.each(['documents', 'a list'])('in rendered objects of Kubernetes, as %s', async (form) => {
     const { middlewares, signIn } = kubernetesManifests(config, 'vestibule.vestibule.svc')
-    const path = await write(`${middlewares}---\n${signIn}`)
+    const text = `${middlewares}---\n${signIn}`
+    const items = parseAllDocuments(text).map((each) => each.toJS() as unknown)
+    const path = await write(form === 'a list' ? stringify({ kind: 'List', items }) : text)
+    const { middlewares: read, routers } = await readTraefikFiles(path)
+    expect([read.size, routers.length]).toEqual([3, 1])
     expect(await examine(() => readTraefikFiles(path))).toEqual([])
   })
 
@@ -238,25 +261,41 @@ describe('nothing is found', () => {
   })
 })
 
-test('the API shows the version and the same faults', async () => {
+test('the API shows the version, faults and errors, on as many pages as there are', async () => {
   const { entryPoints, http } = configured()
+  const errors = { error: ['middleware "protected@file" does not exist'], status: 'disabled' }
+  const many = Object.fromEntries(
+    Array.from({ length: 1500 }, (_, at) => [`r${at}`, { rule: `Host(\`h${at}.example.net\`)` }]),
+  )
   const named = (all: object) =>
     Object.entries(all).map(([name, options]) => ({ ...(options as object), name: `${name}@file` }))
-  const answers: Readonly<Record<string, unknown>> = {
-    '/api/version': { Version: '3.7.9' },
+  const lists: Readonly<Record<string, readonly unknown[]>> = {
     '/api/entrypoints': named(entryPoints),
-    '/api/http/middlewares': named({ ...http.middlewares, 'vestibule-strip': {} }),
-    '/api/http/routers': named(http.routers),
+    '/api/http/middlewares': named({ ...http.middlewares, 'vestibule-strip': { headers: {} } }),
+    '/api/http/routers': named({
+      ...many,
+      ...http.routers,
+      app: { ...http.routers['app'], ...errors },
+    }),
   }
   const server = createServer(({ url = '' }, response) => {
-    response.end(JSON.stringify(answers[url.replace(/\?.*/, '')]))
+    const { pathname, searchParams } = new URL(url, 'http://traefik')
+    const list = lists[pathname]
+    const end = Number(searchParams.get('page')) * 1000
+    response.setHeader('X-Next-Page', list && list.length > end ? end / 1000 + 1 : 1)
+    response.end(JSON.stringify(list?.slice(end - 1000, end) ?? { Version: '3.7.9' }))
   })
   const port = await listenOn(server)
   try {
     const findings = await examine(() =>
       readTraefikApi(`http://127.0.0.1:${port}/api`, createAsk()),
     )
-    expect(findings.map(({ code }) => code)).toEqual(['traefik_version', 'strip_missing'])
+    expect(findings.map(({ code }) => code)).toEqual([
+      'traefik_version',
+      'strip_missing',
+      'traefik_error',
+    ])
+    expect(findings.at(-1)?.seen).toContain('"protected (file)" does not exist')
   } finally {
     await closeServer(server)
   }

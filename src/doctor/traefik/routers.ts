@@ -70,9 +70,10 @@ function partOf(rule: string, { hosts, publicSite }: Config): 'named' | 'possibl
 
 function errorsOf({ name, errors }: Router): readonly Finding[] {
   const [error] = errors
-  return error === undefined
-    ? []
-    : [finding('traefik_error', `The router ${name}: ${quoted(error)}.`)]
+  if (error === undefined) return []
+  // Names of middlewares with their provider look like e-mail addresses, which are hidden.
+  const shown = quoted(error.replace(/@(\w+)/g, ' ($1)'))
+  return [finding('traefik_error', `The router ${name}: ${shown}.`)]
 }
 
 /** Reports the app's router that takes the requests for `BASE_PATH` on a host of both. */
