@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http'
 import { afterEach, describe, expect, test } from 'vitest'
+import { steadyPort } from '../../stand-ins/steady-port.ts'
 import { useFolder } from '../support/configuration.ts'
 import {
   checkOf,
@@ -214,6 +215,16 @@ const HOSTS: Table = {
   'alias_headers: aliasHeadersStrategy': () => ({ gateway: { underscoreHeadersStrategy: 'keep' } }),
   'forwarded_headers: X-Forwarded-Host, X-Forwarded-Proto, X-Forwarded-Method, X-Forwarded-Uri':
     trustingForwarded,
+  'path_changed: stripPrefix': between('check', {
+    request: (headers) => ({ ...headers, 'x-forwarded-uri': '/other' }),
+  }),
+  'answer_replaced: errors': between('check', { body: { status: 401, text: '<h1>Sorry</h1>' } }),
+  'check_unreachable: ECONNRESET': async ({ ports }, stack) => {
+    const port = await steadyPort()
+    const before = { port: ports.plain, drops: (path: string) => path === '/' }
+    stack.use(await startMeddler(`http://127.0.0.1:${port}`, before))
+    return { gateway: { port } }
+  },
   'sign_in_failed: BASE_PATH': between('pages', { response: without('location') }),
   'sign_in_loop: PUBLIC_URL': (installation, stack) =>
     between('pages', {
@@ -267,6 +278,14 @@ const HOSTS: Table = {
   }),
 }
 
+/** Sends the provider's answer to the redirect URI. */
+const sending =
+  (status: number, location: string): Plant =>
+  ({ provider }) => {
+    provider.set('authorization', { status, headers: { Location: location }, body: '' })
+    return {}
+  }
+
 const SERVICES: Table = {
   'configuration: OIDC_CLIENT_ID': () => ({ changes: { OIDC_CLIENT_ID: undefined } }),
   'internal_unreachable: --internal-url': ({ ports }) => ({
@@ -307,6 +326,19 @@ const SERVICES: Table = {
     const settings = { PROTECTED_HOSTS: host }
     return ofService(settings, { changes: settings })(installation, stack)
   },
+  'redirect_uri: redirect_uri_mismatch': sending(
+    302,
+    `/signin/oauth/error?authError=${btoa('redirect_uri_mismatch')}`,
+  ),
+  'redirect_uri: AADSTS50011': atProvider('authorization', {
+    status: 200,
+    body: `<style>${'<style>'.repeat(5000)}</style>${'<'.repeat(20_000)}<p>AADSTS50011: no match`,
+  }),
+  'client_unknown: AADSTS700016': atProvider('authorization', {
+    status: 200,
+    body: 'AADSTS700016: not found in the directory \x1b[31m',
+  }),
+  'provider_unreachable: 503': atProvider('authorization', faults.unavailable),
   'client_unknown other_settings client_credentials: OIDC_CLIENT_ID': () => ({
     changes: { OIDC_CLIENT_ID: 'nobody' },
   }),
@@ -362,9 +394,75 @@ const withPublicUrl: Plant = async (installation, stack) => {
   return ofService(settings, { changes: settings, args })(installation, stack)
 }
 
-test('an installation as it should be has no findings, over http, https and with PUBLIC_URL', async () => {
-  const installation = started()
-  for (const plant of [(): Planted => ({}), byTls(() => ({})), withPublicUrl]) {
+/** Answers of providers without a session there, the first of which refuses `prompt=none` itself. */
+const atAuthorization = (status: number, location: string, body = ''): Plant =>
+  atProvider('authorization', {
+    status,
+    headers: { 'Content-Type': 'text/html', ...(location && { Location: location }) },
+    body,
+    times: 1,
+  })
+const returning =
+  (error: string): Plant =>
+  (installation, stack) =>
+    atAuthorization(303, `${installation.plain}/oauth2/callback?error=${error}`)(
+      installation,
+      stack,
+    )
+
+const withSettings = (settings: Readonly<Record<string, string>>, planted: Planted = {}) =>
+  ofService(settings, { ...planted, changes: { ...settings, ...planted.changes } })
+
+const GOOD: Readonly<Record<string, Plant>> = {
+  'over http': () => ({}),
+  'over https': byTls(() => ({})),
+  'with PUBLIC_URL and a wildcard': withPublicUrl,
+  'with public pages': withSettings({ PUBLIC_PATHS: '/**' }),
+  'with a public start page': withSettings({ PUBLIC_PATHS: '/' }),
+  'with another BASE_PATH': async (installation, stack) => {
+    const { plain, provider } = installation
+    const vestibule = stack.use(await installation.start({ BASE_PATH: '/sign/in' }))
+    const headers = { Location: `${plain}/sign/in/callback?error=login_required` }
+    provider.set('authorization', { status: 303, headers, body: '' })
+    const backend = publicUrl(vestibule)
+    return {
+      gateway: {
+        routes: [
+          { host: '*', backend: installation.app.url, forwardAuth: checkOf(vestibule) },
+          { host: '*', pathPrefix: '/sign/in/', backend },
+        ],
+      },
+      changes: { BASE_PATH: '/sign/in', INTERNAL_PORT: `${vestibule.internalPort}` },
+    }
+  },
+  'with apps below a path': (installation) => ({
+    gateway: {
+      routes: routesOf(installation, { app: { pathPrefix: '/app' } }),
+    },
+    args: ['--path', '/app/x'],
+  }),
+  'with a host that is named twice': ({ ports }) => ({
+    args: ['--host', `app.localhost:${ports.plain}`],
+  }),
+  'with metadata from a cache': atProvider('discovery', {
+    rewrite: (each) => each,
+    headers: { Date: new Date(Date.now() - 600_000).toUTCString(), Age: '600' },
+  }),
+  'without a sign-out there': inMetadata({ end_session_endpoint: undefined }),
+  'with a slow provider': atProvider('discovery', { delayMs: 200, rewrite: (each) => each }),
+  'where a page refuses prompt=none': atAuthorization(400, '', 'prompt not allowed for client'),
+  'where access_denied refuses it': returning('access_denied'),
+  'where consent_required refuses it': returning('consent_required'),
+  'where interaction_required refuses it': returning('interaction_required'),
+  'where a login page follows': atAuthorization(
+    302,
+    '/login?client_id=vestibule&redirect_uri=http%3A%2F%2Fx',
+  ),
+}
+
+describe('an installation as it should be has no findings', () => {
+  test.each(Object.entries(GOOD))('%s', async (_, plant) => {
+    const installation = started()
     await using stack = new AsyncDisposableStack()
     const { gateway = {}, changes = {}, args = [] } = await plant(installation, stack)
     stack.use(await startGateway(installation, gateway))
@@ -372,5 +470,5 @@ test('an installation as it should be has no findings, over http, https and with
     const { code, findings } = await runDoctor(environment, ...args)
     expect(findings).toEqual([])
     expect(code).toBe(0)
-  }
+  })
 })

@@ -15,6 +15,10 @@ export interface Meddling {
   readonly tls?: Certificate
   readonly path?: (path: string) => string
   readonly request?: (headers: IncomingHttpHeaders) => IncomingHttpHeaders
+  /** Ends requests for these paths without an answer. */
+  readonly drops?: (path: string) => boolean
+  /** Replaces the body of answers with this status. */
+  readonly body?: { readonly status: number; readonly text: string }
   readonly response?: (headers: IncomingHttpHeaders) => OutgoingHttpHeaders
 }
 
@@ -23,11 +27,19 @@ export async function startMeddler(target: string, meddling: Meddling) {
   const { request: change = same, response: changeBack = same, path = (each) => each } = meddling
   const serve: RequestListener = (request, response) => {
     const { method, headers, url = '/' } = request
+    if (meddling.drops?.(url)) return void response.destroy()
     const outgoing = openRequest(target, { method, path: path(url), headers: change(headers) })
     outgoing.on('error', () => response.destroy())
     outgoing.on('response', (incoming) => {
-      response.writeHead(incoming.statusCode ?? 502, changeBack(incoming.headers))
-      incoming.pipe(response)
+      const { statusCode = 502 } = incoming
+      const isReplaced = meddling.body?.status === statusCode
+      const { 'content-length': length, ...kept } = changeBack(incoming.headers)
+      response.writeHead(statusCode, {
+        ...kept,
+        ...(!isReplaced && length && { 'content-length': length }),
+      })
+      if (isReplaced) incoming.resume().once('end', () => response.end(meddling.body?.text))
+      else incoming.pipe(response)
     })
     request.pipe(outgoing)
   }

@@ -117,7 +117,7 @@ function textOf(page: string): string {
     .map((part) => part.split(/<(?:style|script)\b/i)[0])
   return shown
     .join(' ')
-    .replace(/<[^<>]*>/g, ' ')
+    .replace(/<[^<>]*>|</g, ' ')
     .replace(/\s+/g, ' ')
     .trim()
 }
