@@ -9,7 +9,7 @@ import { SETTING_NAMES } from '../../src/config/settings/settings.ts'
 import { type Answer, createAsk, failureCodeOf } from '../../src/doctor/ask.ts'
 import type { Patient } from '../../src/doctor/examination.ts'
 import { runExamination } from '../../src/doctor/examinations.ts'
-import { CODES, type Finding } from '../../src/doctor/finding.ts'
+import { CODES, type Finding, type FindingCode } from '../../src/doctor/finding.ts'
 import { examinePlainPort } from '../../src/doctor/hosts/reach.ts'
 import { examineInternalListener } from '../../src/doctor/internal-listener.ts'
 import { findPlaces } from '../../src/doctor/places.ts'
@@ -21,6 +21,7 @@ import { runCommand } from '../support/command.ts'
 import { confidential } from '../support/configuration.ts'
 import { type RedisOptions, startRedis } from '../support/redis.ts'
 import { redisMissing } from '../support/redis-home.ts'
+import { speakWell, startSpokenRedis } from '../support/spoken-redis.ts'
 
 const KEY = randomBytes(32).toString('base64')
 
@@ -54,11 +55,26 @@ const ROWS: readonly RedisRow[] = [
     { users: [READ_ONLY] },
     { REDIS_USERNAME: 'vestibule', REDIS_PASSWORD: 'secret' },
   ],
+  [
+    'redis_rights',
+    '&vestibule:',
+    { users: ['user vestibule on >secret ~vestibule:* resetchannels +@all'] },
+    { REDIS_USERNAME: 'vestibule', REDIS_PASSWORD: 'secret' },
+  ],
+  ['redis_state', 'min-replicas-to-write', { args: ['--min-replicas-to-write', '1'] }, {}],
   ['redis_eviction', 'noeviction', { args: ['--maxmemory-policy', 'allkeys-lru'] }, {}],
   ['redis_full', 'maxmemory', { args: ['--maxmemory', '1'] }, {}],
   ['redis_replica', 'REDIS_ADDRESS', { args: ['--replicaof', '127.0.0.1', '9'] }, {}],
   ['redis_cluster', 'REDIS_CLUSTER', { args: ['--cluster-enabled', 'yes'] }, {}],
 ]
+
+/** Commands that the remedies name. */
+const CURES: Readonly<Record<string, string>> = {
+  redis_eviction: 'CONFIG SET maxmemory-policy noeviction',
+  redis_full: 'CONFIG SET maxmemory 0',
+  redis_replica: 'REPLICAOF NO ONE',
+  redis_state: 'CONFIG SET min-replicas-to-write 0',
+}
 
 describe('a fault of Redis', () => {
   test.for(ROWS)('is %s, whose remedy names %s', async (row, { skip }) => {
@@ -72,6 +88,11 @@ describe('a fault of Redis', () => {
     expect(findings.map(({ seen, remedy }) => seen + remedy).join()).toContain(names)
     expect(findings.map(({ seen }) => seen).join()).not.toMatch(/wrong|secret/)
     expect(await redis.cli('DBSIZE')).toBe(before)
+    const rights = findings.flatMap(({ remedy }) => remedy.match(/ACL SETUSER.+/) ?? [])
+    const cures = CURES[code] === undefined ? rights : [CURES[code]]
+    if (cures.length === 0) return
+    for (const cure of cures) await redis.cli(...cure.replace('<user>', 'vestibule').split(' '))
+    expect(await examineRedisServer(patientWith({ ...address, ...changes }))).toEqual([])
   })
 
   test('that cannot be reached or speaks TLS is named, and a good one has none', async ({
@@ -86,6 +107,30 @@ describe('a fault of Redis', () => {
     await redis.kill()
     expect(codesOf(await examineRedisServer(patientWith(address)))).toEqual(['redis_unreachable'])
   })
+})
+
+const SERVER = 'redis_version:7.4.9\r\nrole:master\r\nmaxmemory_policy:noeviction'
+
+type SaidRow = readonly [readonly FindingCode[], info: string, offsetSeconds?: number]
+
+const SAID: readonly SaidRow[] = [
+  [[], SERVER],
+  [['redis_version'], SERVER.replace('7.4.9', '7.4.5')],
+  [['redis_version'], SERVER.replace('7.4.9', '6.2.21')],
+  [[], `${SERVER.replace('7.4.9', '7.4.0')}\r\ndragonfly_version:df-v1.30.0`],
+  [['redis_clock'], SERVER, -300],
+  [['redis_sentinel'], `${SERVER}\r\nredis_mode:sentinel`],
+]
+
+test.for(SAID)('%j is found of a Redis that says %j', async ([codes, info, offsetSeconds = 0]) => {
+  await using redis = await startSpokenRedis((command, connection) => {
+    const seconds = `${Math.floor(Date.now() / 1000) + offsetSeconds}`
+    if (command[0] === 'INFO') return `$${info.length}\r\n${info}\r\n`
+    if (command[0] === 'TIME') return `*2\r\n$${seconds.length}\r\n${seconds}\r\n$1\r\n0\r\n`
+    return speakWell(command, connection)
+  })
+  const address = { REDIS_ENABLED: 'true', REDIS_ADDRESS: `127.0.0.1:${redis.port}` }
+  expect(codesOf(await examineRedisServer(patientWith(address)))).toEqual(codes)
 })
 
 const answering =
