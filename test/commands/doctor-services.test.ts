@@ -6,19 +6,21 @@ import { doctor } from '../../src/commands/doctor.ts'
 import type { Environment } from '../../src/config/config.ts'
 import { loadConfig } from '../../src/config/load.ts'
 import { SETTING_NAMES } from '../../src/config/settings/settings.ts'
-import { type Answer, createAsk, failureCodeOf } from '../../src/doctor/ask.ts'
+import { type Answer, type Ask, createAsk, failureCodeOf } from '../../src/doctor/ask.ts'
 import type { Patient } from '../../src/doctor/examination.ts'
 import { runExamination } from '../../src/doctor/examinations.ts'
 import { CODES, type Finding, type FindingCode } from '../../src/doctor/finding.ts'
+import { examineInternalOutside } from '../../src/doctor/hosts/internal-outside.ts'
 import { examinePlainPort } from '../../src/doctor/hosts/reach.ts'
 import { examineInternalListener } from '../../src/doctor/internal-listener.ts'
-import { findPlaces } from '../../src/doctor/places.ts'
+import { findPlaces, type Place } from '../../src/doctor/places.ts'
 import { examineRedisServer } from '../../src/doctor/redis.ts'
 import { examineRuntime } from '../../src/doctor/runtime.ts'
 import { createAuthority } from '../../stand-ins/certificates.ts'
 import { closeServer, listenOn } from '../../stand-ins/network/server.ts'
 import { runCommand } from '../support/command.ts'
 import { confidential } from '../support/configuration.ts'
+import { makeTlsFiles } from '../support/internal-tls.ts'
 import { type RedisOptions, startRedis } from '../support/redis.ts'
 import { redisMissing } from '../support/redis-home.ts'
 import { speakWell, startSpokenRedis } from '../support/spoken-redis.ts'
@@ -177,6 +179,23 @@ test.each([
   } = findPlaces(patientWith().config, [])
   if (!place) throw new Error('no place')
   expect(codesOf(await examinePlainPort(place, answering('', status)))).toEqual(codes)
+})
+
+const open: Ask = answering({ revocations_waiting: 0 })
+const closed: Ask = () => Promise.reject(new Error('refused'))
+
+test.for([
+  { says: 'is found', tls: undefined, asked: open, pinned: closed, count: 1 },
+  { says: 'is found by the certificate', tls: 'settings', asked: closed, pinned: open, count: 1 },
+  { says: 'is none to clients alone', tls: 'mutual', asked: closed, pinned: open, count: 0 },
+] as const)('an open internal port $says', async ({ tls, asked, pinned, count }) => {
+  using files = await makeTlsFiles()
+  const host = 'https://192.0.2.1'
+  const ask: Ask = (url) => (url.startsWith(`${host}/`) ? closed(url) : asked(url))
+  const changes = { PROTECTED_HOSTS: host, ...(tls && files[tls]) }
+  const patient = patientWith(changes, { ask, internal: { origins: [], ask: pinned } })
+  const [place] = findPlaces(patient.config, []).places
+  expect(await examineInternalOutside(place as Place, patient)).toHaveLength(count)
 })
 
 test.each(['/head', '/body'])(

@@ -151,7 +151,7 @@ const HOSTS: Table = {
     await provider.allowOrigin(`https://app.localhost:${ports.plain}`)
     return { changes: { PROTECTED_HOSTS: `app.localhost:${ports.plain}` } }
   },
-  'host_unreachable: PROTECTED_HOSTS': async ({ provider, ports, certificate }) => {
+  'https_unexpected: speaks TLS': async ({ provider, ports, certificate }) => {
     await provider.allowOrigin(`http://safe.localhost:${ports.secure}`)
     return {
       gateway: { tls: certificate },
@@ -215,6 +215,14 @@ const HOSTS: Table = {
   'alias_headers: aliasHeadersStrategy': () => ({ gateway: { underscoreHeadersStrategy: 'keep' } }),
   'forwarded_headers: X-Forwarded-Host, X-Forwarded-Proto, X-Forwarded-Method, X-Forwarded-Uri':
     trustingForwarded,
+  'check_unavailable: busy': between('check', {
+    body: { status: 401, text: '{"error":"busy","message":"wait"}' },
+  }),
+  'check_address: INTERNAL_PORT': (installation, stack) =>
+    atCheck({ address: `${publicUrl(installation.vestibule)}/auth` })(installation, stack),
+  'sign_in_failed: internal': between('pages', {
+    body: { status: 401, text: '{"error":"internal","message":"sorry"}' },
+  }),
   'path_changed: stripPrefix': between('check', {
     request: (headers) => ({ ...headers, 'x-forwarded-uri': '/other' }),
   }),
@@ -356,6 +364,10 @@ const SERVICES: Table = {
     body: '{"error":"unauthorized_client"}',
   }),
   'provider_unreachable: OIDC_ISSUER_URL': atProvider('token', faults.down),
+  'provider_unreachable: token_endpoint cannot be used: 503': atProvider(
+    'token',
+    faults.unavailable,
+  ),
 }
 
 afterEach(() => started().provider.reset())

@@ -6,7 +6,11 @@ import { isWithoutRouter, isWithoutServer, type OwnAnswer, ownAnswerOf } from '.
 export function judgeBasePath(url: string, answer: Answer, loginUrl: string): readonly Finding[] {
   const asked = `${url} was answered with ${answer.status}`
   const own = ownAnswerOf(answer)
-  return (own && judgeOwn(asked, own, loginUrl)) ?? [judgeOther(asked, answer)]
+  if (!own) return [judgeOther(asked, answer)]
+  const known = judgeOwn(asked, own, loginUrl)
+  if (known) return known
+  const code = answer.status >= 500 ? 'sign_in_unavailable' : 'sign_in_failed'
+  return [finding(code, `${asked} and ${own.error}.`)]
 }
 
 function judgeOwn(

@@ -4,19 +4,27 @@ import { isWithoutRouter, type OwnAnswer, ownAnswerOf } from '../own-answer.ts'
 
 /** Judges the answer that a program without a session gets for a path that needs one. */
 export function judgeGuard(url: string, answer: Answer, loginUrl: string): readonly Finding[] {
-  const { status, headers, body } = answer
-  const asked = `${url} without a session was answered with ${status}`
+  const asked = `${url} without a session was answered with ${answer.status}`
   const own = ownAnswerOf(answer)
   if (own) return judgeOwn(asked, own, loginUrl)
-  if (isWithoutRouter(answer)) return [finding('app_router_missing', `${asked} by Traefik.`)]
-  if (status === 500 && body === '')
-    return [finding('check_unreachable', `${asked} and an empty body, as Traefik does.`)]
-  if (status === 401 && body === '')
-    return [finding('answer_replaced', `${asked} and an empty body, as Traefik does.`)]
-  const { location = '' } = headers
-  if (status === 302 && location.startsWith(loginUrl))
-    return [finding('answer_replaced', `${asked} and a redirect, although no page was asked for.`)]
-  return [finding('app_unguarded', `${asked}, not by Vestibule.`)]
+  const [code, how] = judgeOther(answer, loginUrl)
+  return [finding(code, `${asked}${how}.`)]
+}
+
+/** Names the fault that an answer shows which is not the check's. */
+function judgeOther(answer: Answer, loginUrl: string): readonly [FindingCode, how: string] {
+  const { status, headers, body } = answer
+  if (isWithoutRouter(answer)) return ['app_router_missing', ' by Traefik']
+  if (status === 302 && headers.location?.startsWith(loginUrl))
+    return ['answer_replaced', ' and a redirect, although no page was asked for']
+  return OF_BODIES[`${status} ${body}`] ?? ['app_unguarded', ', not by Vestibule']
+}
+
+/** Faults by status and whole body. */
+const OF_BODIES: Readonly<Record<string, readonly [FindingCode, how: string]>> = {
+  '401 ': ['answer_replaced', ' and an empty body, as Traefik does'],
+  '404 not found\n': ['check_address', ', as Vestibule’s public listener does at /auth'],
+  '500 ': ['check_unreachable', ' and an empty body, as Traefik does'],
 }
 
 const OF_ERRORS: Readonly<Record<string, FindingCode>> = {

@@ -21,6 +21,8 @@ export async function reach(place: Place, path: string, ask: Ask): Promise<Reach
     return { answer, findings: nearEnd(place, answer) }
   } catch (cause) {
     const code = failureCodeOf(cause)
+    if (scheme === 'http' && (await speaksTls(origin, ask)))
+      return { findings: [finding('https_unexpected', `${origin} speaks TLS.`)] }
     const seen = `A request to ${origin} (${place.setting}) failed with ${code}.`
     return { findings: [finding(codeOf(code, scheme === 'https'), seen)] }
   }
@@ -37,12 +39,22 @@ const OF_TLS: Readonly<Record<string, FindingCode>> = {
   ERR_SSL_WRONG_VERSION_NUMBER: 'plain_http',
 }
 
+/** Returns whether a server that has ended a plain request speaks TLS, with whichever certificate. */
+async function speaksTls(origin: string, ask: Ask): Promise<boolean> {
+  const failure = await ask(origin.replace('http:', 'https:')).then(() => '', failureCodeOf)
+  return failure === '' || failure === 'ERR_TLS_CERT_ALTNAME_INVALID' || isOfTrust(failure)
+}
+
 function codeOf(code: string, isTls: boolean): FindingCode {
   const found = (isTls ? OF_TLS[code] : undefined) ?? OF_NETWORK[code]
   if (found) return found
   // Traefik refuses names without a certificate where sniStrict is set.
   if (code.endsWith('UNRECOGNIZED_NAME')) return 'tls_name'
-  return /SELF_SIGNED|UNABLE_TO_|CERT_/.test(code) ? 'tls_untrusted' : 'host_unreachable'
+  return isOfTrust(code) ? 'tls_untrusted' : 'host_unreachable'
+}
+
+function isOfTrust(code: string): boolean {
+  return /SELF_SIGNED|UNABLE_TO_|CERT_/.test(code)
 }
 
 /** Returns whether a host that should speak plain http wants TLS: Go’s server says so, others redirect. */

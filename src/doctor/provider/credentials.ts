@@ -5,6 +5,7 @@ import { responseOf } from '../../oidc/request/provider-errors.ts'
 import type { ProviderFetch } from '../../oidc/request/provider-fetch.ts'
 import type { Patient } from '../examination.ts'
 import { type Finding, finding, quoted } from '../finding.ts'
+import { findMetadataUrl } from './metadata-url.ts'
 
 /** Redeems a made-up code: a provider that knows the client answers `invalid_grant`, and issues nothing. */
 export async function examineCredentials(
@@ -15,8 +16,11 @@ export async function examineCredentials(
   const { settings, clientCredentials: credentials, publicSite, hosts } = config
   const [place] = places
   const endpoint = metadata.token_endpoint ?? ''
-  if (!isPrivate(endpoint)) {
-    note('token_endpoint is plain http, so the client’s credentials were not sent to it.')
+  // Whoever can change metadata on their way chooses where the secret goes.
+  if (![findMetadataUrl(config), endpoint].every(isPrivate)) {
+    note(
+      'metadata or token_endpoint are plain http, so the client’s credentials were not sent there.',
+    )
     return []
   }
   if (!place) return []
@@ -31,7 +35,7 @@ export async function examineCredentials(
     })
     return []
   } catch (cause) {
-    return judge(cause)
+    return judge(cause, note)
   }
 }
 
@@ -41,18 +45,22 @@ function isPrivate(endpoint: string): boolean {
   return protocol === 'https:' || /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(hostname)
 }
 
-function judge(cause: unknown): readonly Finding[] {
-  const status = responseOf(cause)?.status
-  if (!(cause instanceof ResponseBodyError)) {
-    if (status === 401) return [finding('client_credentials', 'token_endpoint answers 401.')]
-    const seen = cause instanceof Error ? quoted(cause.message) : 'no answer'
-    return status === undefined
-      ? [finding('provider_unreachable', `token_endpoint cannot be used: ${seen}.`)]
-      : []
-  }
-  const { error } = cause
-  const seen = `token_endpoint answers ${cause.status} and ${quoted(error)} to a made-up code.`
-  if (error === 'invalid_client' || cause.status === 401)
-    return [finding('client_credentials', seen)]
+function judge(cause: unknown, note: Patient['note']): readonly Finding[] {
+  if (!(cause instanceof ResponseBodyError)) return judgeFailure(cause, note)
+  const { error, status } = cause
+  const seen = `token_endpoint answers ${status} and ${quoted(error)} to a made-up code.`
+  if (error === 'invalid_client' || status === 401) return [finding('client_credentials', seen)]
   return error === 'unauthorized_client' ? [finding('client_grant', seen)] : []
+}
+
+/** Judges an answer that is none of OAuth, or that there was none. */
+function judgeFailure(cause: unknown, note: Patient['note']): readonly Finding[] {
+  const status = responseOf(cause)?.status
+  if (status === 401) return [finding('client_credentials', 'token_endpoint answers 401.')]
+  if (status === undefined || status >= 500) {
+    const seen = status ?? (cause instanceof Error ? quoted(cause.message) : 'no answer')
+    return [finding('provider_unreachable', `token_endpoint cannot be used: ${seen}.`)]
+  }
+  note(`token_endpoint answers ${status}, which says nothing about the client’s credentials.`)
+  return []
 }

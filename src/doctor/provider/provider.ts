@@ -3,7 +3,6 @@ import type { Config } from '../../config/config.ts'
 import { acceptedAlgorithms } from '../../oidc/discovery/accepted-algorithms.ts'
 import { createConfigurations } from '../../oidc/discovery/configurations.ts'
 import { discover } from '../../oidc/discovery/discovery.ts'
-import { metadataUrlOf, type ProviderAddresses } from '../../oidc/discovery/internal-address.ts'
 import type { UsableMetadata } from '../../oidc/discovery/metadata.ts'
 import { faultIn } from '../../oidc/request/provider-errors.ts'
 import { createProviderFetch, type ProviderFetch } from '../../oidc/request/provider-fetch.ts'
@@ -12,6 +11,7 @@ import { CLOCK_TOLERANCE_SECONDS } from '../../oidc/tokens/token-rules.ts'
 import type { Patient } from '../examination.ts'
 import { type Finding, finding } from '../finding.ts'
 import { examineCredentials } from './credentials.ts'
+import { addressesOf, findMetadataUrl } from './metadata-url.ts'
 import { examineRedirectUris } from './redirect-uris.ts'
 
 /** Examines the provider with what the service itself uses, and asks as a browser without a session would. */
@@ -32,11 +32,6 @@ export async function examineProvider(patient: Patient): Promise<readonly Findin
     ...(await examineRedirectUris(metadata, patient)),
     ...(await examineCredentials(metadata, patient, fetch)),
   ]
-}
-
-function addressesOf({ settings }: Config): ProviderAddresses {
-  const { OIDC_ISSUER_URL: issuerUrl, OIDC_INTERNAL_URL: internalUrl } = settings
-  return { issuerUrl, ...(internalUrl && { internalUrl }) }
 }
 
 async function findMetadata(
@@ -65,7 +60,7 @@ async function findMetadata(
 
 /** Compares the clocks by the head of an answer, from which the service itself takes no date. */
 async function examineClock({ config, askProvider }: Patient): Promise<readonly Finding[]> {
-  const url = metadataUrlOf(addressesOf(config))
+  const url = findMetadataUrl(config)
   const { date = '', age } = (await askProvider(url).catch(() => undefined))?.headers ?? {}
   // A cache passes the date of its origin on, and says how long ago that was.
   const offsetSeconds = (Date.parse(date) - Date.now()) / 1000 + (Number(age) || 0)

@@ -1,5 +1,5 @@
 import { isRecord, parseJson } from '../../core/json.ts'
-import type { Ask } from '../ask.ts'
+import { type Ask, failureCodeOf } from '../ask.ts'
 import {
   createRouter,
   type Options,
@@ -14,7 +14,11 @@ const MAX_PAGES = 100
 /** Reads the configuration in force from Traefik's API, such as `http://localhost:8080/api`. */
 export async function readTraefikApi(base: string, ask: Ask): Promise<TraefikConfiguration> {
   const get = async (path: string) => {
-    const answer = await ask(`${base.replace(/\/$/, '')}${path}`, { maxBytes: MAX_BYTES })
+    const answer = await ask(`${base.replace(/\/$/, '')}${path}`, { maxBytes: MAX_BYTES }).catch(
+      (cause: unknown) => {
+        throw new Error(`${path} failed with ${failureCodeOf(cause)}`, { cause })
+      },
+    )
     if (answer.status !== 200) throw new Error(`${path} was answered with ${answer.status}`)
     const value = parseJson(answer.body)
     if (value === undefined) throw new Error(`${path} was answered with no JSON`)
