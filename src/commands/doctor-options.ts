@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import type { Connect } from '../doctor/ask.ts'
 
-export const USAGE = `usage: vestibule doctor [--json] [OPTION]...
+const USAGE = `usage: vestibule doctor [--json] [OPTION]...
   --json                  {"findings":[{"code","seen","why","remedy"}]}
   --host NAME             a host below a wildcard of PROTECTED_HOSTS, to be examined too
   --path PATH             a path of the apps that needs a session, where / leads to no app
@@ -12,15 +12,14 @@ export const USAGE = `usage: vestibule doctor [--json] [OPTION]...
   --internal-url URL      the internal listener as Traefik reaches it (this machine's)
   --traefik-config PATH   a file or folder of Traefik's configuration, or of Kubernetes objects
   --traefik-api URL       Traefik's API, such as http://localhost:8080/api
---host and --traefik-config may be given several times.
-`
+--host and --traefik-config may be given several times.`
 
 export interface Options {
   readonly isJson: boolean
   readonly hosts: readonly string[]
   readonly path: string | undefined
   readonly connect: Connect | undefined
-  /** Certificates in PEM. */
+  /** Files with certificates in PEM. */
   readonly authorities: readonly string[]
   readonly internalUrl: string | undefined
   readonly files: readonly string[]
@@ -43,7 +42,7 @@ export function parseOptions(args: string[]): Options {
     hosts,
     path,
     connect: connect === undefined ? undefined : parseConnect(connect),
-    authorities: ca === undefined ? [] : [readAuthority(ca)],
+    authorities: ca === undefined ? [] : [ca],
     internalUrl: internal === undefined ? undefined : webAddress('--internal-url', internal).origin,
     files,
     apis: api === undefined ? [] : [webAddress('--traefik-api', api).href],
@@ -66,7 +65,7 @@ function valuesIn(args: string[]) {
       },
     }).values
   } catch (cause) {
-    throw new OptionError(cause instanceof Error ? cause.message : 'wrong options')
+    throw new OptionError(`${cause instanceof Error ? cause.message : 'wrong options'}\n${USAGE}`)
   }
 }
 
@@ -88,7 +87,8 @@ function parseConnect(text: string): Connect {
   return { host, ...(isGiven && { port: Number(url.port || 80) }) }
 }
 
-function readAuthority(path: string): string {
+/** Reads a file with certificates; throws `OptionError`. */
+export function readAuthority(path: string): string {
   try {
     const text = readFileSync(path, 'utf8')
     // Throws for what is no certificate.

@@ -11,7 +11,7 @@ import { type Finding, finding } from '../doctor/finding.ts'
 import { findPlaces } from '../doctor/places.ts'
 import { readTraefikApi } from '../doctor/traefik/read-api.ts'
 import { readTraefikFiles } from '../doctor/traefik/read-files.ts'
-import { OptionError, type Options, parseOptions, USAGE } from './doctor-options.ts'
+import { OptionError, type Options, parseOptions, readAuthority } from './doctor-options.ts'
 import { internalListeners, internalTlsFiles } from './internal-listener.ts'
 import { adminTls } from './internal-trust.ts'
 import { toSafeJson, toSafeLines } from './terminal-text.ts'
@@ -28,7 +28,7 @@ export async function doctor(environment: Environment, ...args: string[]): Promi
     return findings.length === 0 ? 0 : 1
   } catch (error) {
     if (!(error instanceof OptionError)) throw error
-    process.stderr.write(`${toSafeLines([`vestibule: ${error.message}`])}${USAGE}`)
+    process.stderr.write(toSafeLines(`vestibule: ${error.message}`.split('\n')))
     return 2
   }
 }
@@ -61,7 +61,7 @@ function createPatient(config: Config, environment: Environment, options: Option
   for (const { hostname } of untried)
     note(`*.${hostname} was not examined: name a host below it with --host`)
   // Taken before the provider's authority is added, which browsers do not trust.
-  const trusted = [...getCACertificates('default'), ...options.authorities]
+  const trusted = [...getCACertificates('default'), ...options.authorities.map(readAuthority)]
   const ask = createAsk({ tls: { ca: trusted }, connect: options.connect })
   const { OIDC_CA_FILE: caFile } = config.settings
   if (caFile !== undefined)
