@@ -270,7 +270,13 @@ test('the API shows the version, faults and errors, on as many pages as there ar
   const named = (all: object) =>
     Object.entries(all).map(([name, options]) => ({ ...(options as object), name: `${name}@file` }))
   const lists: Readonly<Record<string, readonly unknown[]>> = {
-    '/api/entrypoints': named(entryPoints),
+    '/api/entrypoints': named({
+      ...entryPoints,
+      // Traefik leaves out what is false.
+      web: {
+        http: { aliasHeadersStrategy: 'delete', encodedCharacters: { allowEncodedHash: true } },
+      },
+    }),
     '/api/http/middlewares': named({ ...http.middlewares, 'vestibule-strip': { headers: {} } }),
     '/api/http/routers': named({
       ...many,

@@ -21,7 +21,7 @@ export function examineEntryPoints(configuration: TraefikConfiguration): readonl
   return [
     ...findingOf(served, 'forwarded_headers', 'forwardedHeaders trusts everybody', isInsecure),
     ...findingOf(served, 'alias_headers', 'http.aliasHeadersStrategy is not delete', isKeeping),
-    ...findingOf(served, 'encoded_characters', '%5C and %00 are allowed', isDecoding),
+    ...findingOf(served, 'encoded_characters', '%5C or %00 is allowed', isDecoding),
   ]
 }
 

@@ -3,6 +3,7 @@ import { type Ask, failureCodeOf } from '../ask.ts'
 import {
   createRouter,
   type Options,
+  optionAt,
   plainName,
   type TraefikConfiguration,
 } from './configuration.ts'
@@ -39,11 +40,23 @@ export async function readTraefikApi(base: string, ask: Ask): Promise<TraefikCon
   const routers = await list('/http/routers')
   return {
     ...(typeof text === 'string' && { version: text }),
-    entryPoints: new Map(await list('/entrypoints')),
+    entryPoints: new Map((await list('/entrypoints')).map(withRefusals)),
     middlewares: new Map(await list('/http/middlewares')),
     routers: routers.map(([name, options]) => createRouter(name, options)),
     unread: [],
   }
+}
+
+/** Adds the refusals of encoded characters, because the API leaves out what is false. */
+function withRefusals([name, options]: readonly [string, Options]): readonly [string, Options] {
+  const { http } = options
+  const allowed = optionAt(http, 'encodedCharacters')
+  const encodedCharacters = {
+    allowEncodedBackSlash: false,
+    allowEncodedNullCharacter: false,
+    ...(isRecord(allowed) && allowed),
+  }
+  return [name, { ...options, http: { ...(isRecord(http) && http), encodedCharacters } }]
 }
 
 function named(value: unknown): readonly (readonly [string, Options])[] {

@@ -25,7 +25,7 @@ export function examineRouters(
       partOf(each.rule, config) !== 'none' &&
       !isForwarding(each, configuration),
   )
-  const unguarded = apps.filter((each) => !isGuarded(each))
+  const unguarded = apps.filter((each) => !isGuarded(each) && each.errors.length === 0)
   const isProtected = ({ rule }: Router) => partOf(rule, config) === 'named'
   const isKnown = (router: Router) =>
     middlewaresOf(router, configuration).every((name) => configuration.middlewares.has(name))
