@@ -14,6 +14,7 @@ import { examineInternalOutside } from '../../src/doctor/hosts/internal-outside.
 import { examinePlainPort } from '../../src/doctor/hosts/reach.ts'
 import { examineInternalListener } from '../../src/doctor/internal-listener.ts'
 import { findPlaces, type Place } from '../../src/doctor/places.ts'
+import { examineCredentials } from '../../src/doctor/provider/credentials.ts'
 import { examineRedisServer } from '../../src/doctor/redis.ts'
 import { examineRuntime } from '../../src/doctor/runtime.ts'
 import { createAuthority } from '../../stand-ins/certificates.ts'
@@ -196,6 +197,17 @@ test.for([
   const patient = patientWith(changes, { ask, internal: { origins: [], ask: pinned } })
   const [place] = findPlaces(patient.config, []).places
   expect(await examineInternalOutside(place as Place, patient)).toHaveLength(count)
+})
+
+test.each([
+  ['http://id.example.com', 'https://id.example.com/token'],
+  ['https://id.example.com', 'http://id.example.com/token'],
+])('a secret follows no metadata of %s to %s', async (issuer, token_endpoint) => {
+  const settings = { OIDC_ISSUER_URL: issuer, ALLOW_INSECURE_HTTP: 'true' }
+  const { config } = patientWith(settings)
+  const patient = patientWith(settings, { places: findPlaces(config, []).places })
+  const fetch = () => Promise.reject(new Error('the secret was sent'))
+  expect(await examineCredentials({ issuer, token_endpoint }, patient, fetch)).toEqual([])
 })
 
 test.each(['/head', '/body'])(

@@ -229,6 +229,15 @@ describe('nothing is found', () => {
       ),
     ],
     ['in a redirect to https', all(toHttps, router('plain', { ...HOST, middlewares: ['https'] }))],
+    [
+      'in middlewares of other providers',
+      all(
+        app({ middlewares: ['vestibule', 'strip@docker'] }),
+        router('b', { ...HOST, middlewares: ['m@docker'] }),
+      ),
+    ],
+    ['in a router of any host', router('b', { rule: 'PathPrefix(`/b`)', service: 'b' })],
+    ['in the entry point of Traefik itself', entryPoint({}, 'traefik')],
     ['in services of Traefik', router('ping', { ...HOST, service: 'ping@internal' })],
     [
       'in entry points that no app uses',
@@ -265,7 +274,10 @@ test('the API shows the version, faults and errors, on as many pages as there ar
   const { entryPoints, http } = configured()
   const errors = { error: ['middleware "protected@file" does not exist'], status: 'disabled' }
   const many = Object.fromEntries(
-    Array.from({ length: 1500 }, (_, at) => [`r${at}`, { rule: `Host(\`h${at}.example.net\`)` }]),
+    Array.from({ length: 1500 }, (_, at) => [
+      `r${at}`,
+      { rule: `Host(\`h${at}.${'x'.repeat(40)}.example.net\`)` },
+    ]),
   )
   const named = (all: object) =>
     Object.entries(all).map(([name, options]) => ({ ...(options as object), name: `${name}@file` }))

@@ -227,6 +227,15 @@ const HOSTS: Table = {
     request: (headers) => ({ ...headers, 'x-forwarded-uri': '/other' }),
   }),
   'answer_replaced: errors': between('check', { body: { status: 401, text: '<h1>Sorry</h1>' } }),
+  'host_unreachable alias_headers: A further request': async ({ ports }, stack) => {
+    const port = await steadyPort()
+    const before = {
+      port: ports.plain,
+      drops: (path: string) => path.startsWith('/oauth2/login'),
+    }
+    stack.use(await startMeddler(`http://127.0.0.1:${port}`, before))
+    return { gateway: { port, underscoreHeadersStrategy: 'keep' } }
+  },
   'check_unreachable: ECONNRESET': async ({ ports }, stack) => {
     const port = await steadyPort()
     const before = { port: ports.plain, drops: (path: string) => path === '/' }
@@ -479,8 +488,12 @@ describe('an installation as it should be has no findings', () => {
     const { gateway = {}, changes = {}, args = [] } = await plant(installation, stack)
     stack.use(await startGateway(installation, gateway))
     const environment = { ...installation.environment, ...changes }
+    installation.provider.forgetRequests()
     const { code, findings } = await runDoctor(environment, ...args)
     expect(findings).toEqual([])
     expect(code).toBe(0)
+    const asked = installation.provider.requests('authorization')
+    const silent = asked.map(({ url }) => new URLSearchParams(url).get('prompt') === 'none')
+    expect(silent).toEqual([true, false].slice(0, asked.length))
   })
 })
