@@ -61,6 +61,13 @@ const PLANTED: readonly (readonly [codes: readonly string[], plant: (text: strin
       text.replace('trustForwardHeader:', 'authRequestHeaders: [Authorization]\n        $&'),
   ],
   [
+    ['path_changed'],
+    (text) =>
+      text
+        .replace('middlewares: [protected]', 'middlewares: [longer, protected]')
+        .replace('    vestibule-strip:', '    longer: { addPrefix: { prefix: /x } }\n$&'),
+  ],
+  [
     ['base_path_stripped'],
     (text) =>
       text
