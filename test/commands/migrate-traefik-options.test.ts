@@ -116,7 +116,7 @@ const admin = (text: string, ...more: readonly string[]) => ({
 })
 test.for<readonly [input: MigrationInput, todo: RegExp, isPlugin?: true]>([
   [{ env: V2 }, /PROTECTED_HOSTS: Name the hosts/],
-  [{ env: `${V2}WHITELIST=\nCOOKIE_DOMAIN=example.com\n` }, /whitelist: Is given and empty/],
+  [{ env: `${V2}WHITELIST=\nCOOKIE_DOMAIN=example.com\n` }, /whitelist: Is given and names nobody/],
   [
     { env: 'DEFAULT_PROVIDER=generic-oauth\nCOOKIE_DOMAIN=example.com\n' },
     /generic-oauth is no OpenID Connect/,
@@ -289,4 +289,53 @@ test('where rules overlap, those with lists stand first and public ones last', a
   })
   const names = config().rules.map(({ name }) => name)
   expect(names).toEqual(['rule.c', 'rule.b', 'rule.a', 'default-action'])
+})
+
+const ALLOW = '--default-action=allow'
+const ANN = '--rule.a.whitelist=ann@example.com'
+const named = ({ name, access, paths, emails }: Readonly<Record<string, unknown>>) =>
+  [name, access, ...[paths, emails].flat()].filter((each) => each !== undefined).join(' ')
+
+test.for<readonly [flags: readonly string[], rules: readonly string[]]>([
+  [['--rule.a.action=allow', '--rule.a.rule=Host(`*.example.com`)'], ['default-action signed-in']],
+  [
+    ['--rule.a.action=allow', '--rule.a.rule=Path(`a`) || Path(`/b`)'],
+    ['default-action signed-in'],
+  ],
+  [
+    ['--rule.a.action=allow', '--rule.a.rule=!Header(`a`, `b`) || Path(`/b`)'],
+    ['default-action signed-in'],
+  ],
+  [
+    ['--rule.a.rule=Path(`/b`) && Headers(`a`, `b`)', ANN],
+    ['rule.a deny /b', 'default-action signed-in'],
+  ],
+  [
+    [ALLOW, '--rule.a.rule=PathPrefix(`/x/wp-`)'],
+    ['rule.a signed-in /x/wp-/**', 'rule.a: other paths deny /x/*/**', 'default-action public'],
+  ],
+  [
+    [ALLOW, '--rule.b.rule=Query(`a=b`)', '--rule.a.rule=PathPrefix(`/b`) && !Path(`/c`)', ANN],
+    [
+      'rule.a: other paths deny /*/**',
+      'rule.a deny /b/**',
+      'rule.b signed-in',
+      'default-action public',
+    ],
+  ],
+  [
+    ['--rule.a.rule=Path(`/b`) || Path(`/c`)', ANN],
+    [
+      'rule.a signed-in /b ann@example.com',
+      'rule.a 2 signed-in /c ann@example.com',
+      'default-action signed-in',
+    ],
+  ],
+  [
+    ['--whitelist=ann@example.com, bob@example.com,*'],
+    ['default-action signed-in ann@example.com'],
+  ],
+])('nobody enters by a rule whom the old service kept out: $0', async ([flags, rules]) => {
+  const { config } = await tfa.run({ env: `${V2}COOKIE_DOMAIN=example.com\n`, flags })
+  expect(config().rules.map(named)).toEqual(rules)
 })

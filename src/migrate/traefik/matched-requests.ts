@@ -43,18 +43,27 @@ function alternativesOf(expression: Expression): readonly MatchedRequests[] {
       ? [...left, ...right, ...Array.from({ length: MAX_ALTERNATIVES }, () => EVERYTHING)]
       : left.flatMap((one) => right.map((other) => both(one, other)))
   }
-  return ['not' in expression ? { ...EVERYTHING, others: ['!'] } : matcherOf(expression)]
+  if ('not' in expression) {
+    const inside = alternativesOf(expression.not).flatMap(({ others }) => others)
+    return [{ ...EVERYTHING, others: ['!', ...inside] }]
+  }
+  return [matcherOf(expression)]
 }
 
 type Alternatives = readonly MatchedRequests[]
 
 function matcherOf({ name, args }: { readonly name: string; readonly args: readonly string[] }) {
-  const isPlain = args.length > 0 && !args.some((arg) => /[{}]/.test(arg))
+  if (args.length === 0) return { ...EVERYTHING, others: [`${name} without a value`] }
+  const isPlain = !args.some((arg) => /[{}]/.test(arg))
   if (!isPlain) return { ...EVERYTHING, others: [name] }
-  if (name === 'Host' || name === 'HostHeader') {
+  if (name === 'Host') {
+    // A star is no wildcard there, and no name of a host has one.
+    if (args.some((host) => host.includes('*'))) return { ...EVERYTHING, others: [name] }
     return { ...EVERYTHING, hosts: args.map((host) => host.toLowerCase()) }
   }
   if (name === 'Path' || name === 'PathPrefix') {
+    if (!args.every((path) => path.startsWith('/')))
+      return { ...EVERYTHING, others: [`${name} without a slash`] }
     const paths = args.map((path) => ({ path, isPrefix: name === 'PathPrefix' }))
     return { ...EVERYTHING, paths }
   }

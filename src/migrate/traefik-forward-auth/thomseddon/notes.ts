@@ -43,7 +43,7 @@ export function noteRules(
   draft: Draft,
   rules: readonly OldRule[],
   carried: readonly CarriedRule[],
-  { who }: Defaults,
+  { who, notes }: Defaults,
 ): void {
   for (const { name } of rules) {
     draft.note(
@@ -52,20 +52,20 @@ export function noteRules(
       `The rule rule.${name}, as far as no other note says otherwise.`,
     )
   }
-  for (const { notes } of carried)
-    for (const { kind, option, text } of notes) draft.note(kind, option, text)
+  for (const { kind, option, text } of [...notes, ...carried.flatMap((each) => each.notes)])
+    draft.note(kind, option, text)
   if (rules.length > 1) {
     draft.note(
       'differs',
       'rule',
-      'Where several rules match a request, the old service took one by chance, another at each start. Here the first of vestibule.yaml decides: those with lists stand first, those that are public last.',
+      'Where several rules match a request, the old service took one by chance, another at each start. Here the first of vestibule.yaml decides: those with lists stand first, and those that are public behind the others.',
     )
   }
   if (who === 'nobody') {
     draft.note(
       'todo',
       'whitelist',
-      'Is given and empty, by which the old service lets nobody in, and so does this one. Remove it, or name who may enter.',
+      'Is given and names nobody, so that the old service lets nobody in, and so does this one. Remove it, or name who may enter.',
     )
   }
 }

@@ -73,7 +73,7 @@ export const FATES = {
   'cookie-secure': { kind: 'differs', text: 'False is insecure-cookie.' },
   whitelist: {
     kind: 'carried',
-    text: 'emails of the rules. Upper and lower case and blanks around an entry do not count here; there such an entry never matched.',
+    text: 'emails of the rules.',
   },
   port: {
     kind: 'dropped',

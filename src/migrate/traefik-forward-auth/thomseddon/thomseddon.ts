@@ -21,8 +21,11 @@ export function readThomseddon(
   const defaults: Defaults = {
     action: last(given, 'default-action') ?? 'auth',
     provider: last(given, 'default-provider') ?? 'google',
-    who: whoMayEnter(
-      { whitelist: given.get('whitelist'), domains: given.get('domain') },
+    ...whoMayEnter(
+      {
+        whitelist: { option: 'whitelist', values: given.get('whitelist') },
+        domains: { option: 'domain', values: given.get('domain') },
+      },
       isEither(given),
     ),
   }
@@ -70,14 +73,17 @@ function oldRules(given: GivenOptions, defaults: Defaults): readonly OldRule[] {
   const names = [...given.keys()].flatMap((key) => /^rule\.([^.]+)\./.exec(key)?.[1] ?? [])
   return [...new Set(names)].map((name) => {
     const param = (each: string) => given.get(`rule.${name}.${each}`)
-    const lists = { whitelist: param('whitelist'), domains: param('domains') }
-    const hasLists = lists.whitelist !== undefined || lists.domains !== undefined
+    const list = (each: string) => ({ option: `rule.${name}.${each}`, values: param(each) })
+    const lists = { whitelist: list('whitelist'), domains: list('domains') }
+    const hasLists = Object.values(lists).some(({ values }) => values !== undefined)
+    const { who, notes } = whoMayEnter(lists, isEither(given))
     return {
       name,
       rule: param('rule')?.[0] ?? '',
       action: param('action')?.[0] ?? 'auth',
       provider: param('provider')?.[0] ?? defaults.provider,
-      who: hasLists ? whoMayEnter(lists, isEither(given)) : undefined,
+      who: hasLists ? who : undefined,
+      notes,
     }
   })
 }
@@ -96,11 +102,15 @@ function installationOf(
   placeSites(draft, sites, last(given, 'url-path')?.replace(/^\/?/, '/') ?? '/_oauth')
   noteSites(draft, given.has('auth-host'), sites)
   const carried = rules
-    .toSorted((one, other) => strictness(one) - strictness(other))
+    .toSorted((one, other) => strictness(one, defaults) - strictness(other, defaults))
     .map((rule) => carryRule(rule, defaults))
-  carried
-    .flatMap(({ rules }) => rules.flatMap((rule) => within(rule, sites)))
-    .forEach(draft.addRule)
+  const wider = carried.flatMap((each) => each.wider)
+  const all = [
+    ...carried.flatMap(({ rules }) => rules),
+    ...wider.filter(({ access }) => access === 'deny'),
+    ...wider.filter(({ access }) => access !== 'deny'),
+  ]
+  numbered(all.flatMap((rule) => within(rule, sites))).forEach(draft.addRule)
   draft.addRule(lastRule(defaults))
   noteRules(draft, rules, carried, defaults)
   noteDifferences(draft)
@@ -108,9 +118,17 @@ function installationOf(
 }
 
 /** Restricted lists first, because there the order was that of chance. */
-function strictness(rule: OldRule): number {
+function strictness(rule: OldRule, { provider }: Defaults): number {
   if (isPublic(rule)) return 2
-  return rule.who === undefined ? 1 : 0
+  return rule.who === undefined && rule.provider === provider ? 1 : 0
+}
+
+/** Gives rules names of their own, because the alternatives of an old rule have one name. */
+function numbered(rules: readonly RuleSource[]): readonly RuleSource[] {
+  return rules.map((rule, at) => {
+    const before = rules.slice(0, at).filter(({ name }) => name === rule.name).length
+    return before === 0 ? rule : { ...rule, name: `${rule.name ?? ''} ${before + 1}` }
+  })
 }
 
 /** Leaves rules for hosts of another installation to that one. */
