@@ -327,7 +327,7 @@ test.for<readonly [flags: readonly string[], rules: readonly string[]]>([
     ['--rule.a.rule=Path(`/b`) || Path(`/c`)', ANN],
     [
       'rule.a signed-in /b ann@example.com',
-      'rule.a 2 signed-in /c ann@example.com',
+      'rule.a-2 signed-in /c ann@example.com',
       'default-action signed-in',
     ],
   ],

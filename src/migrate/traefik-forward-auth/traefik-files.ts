@@ -15,13 +15,8 @@ export interface TraefikFiles extends DynamicConfiguration {
 /** Reads the arguments without a dash as files of Traefik, in which routers and middlewares of the old service stand. */
 export function readTraefikFiles({ flags, readFile }: OldConfiguration): TraefikFiles {
   const paths = flags.filter((flag, at) => !flag.startsWith('-') && !isValue(flags[at - 1]))
-  const files = paths.map((path) => readDynamicConfiguration({ path, text: readFile(path) }))
-  return {
-    isGiven: files.length > 0,
-    middlewares: files.flatMap(({ middlewares }) => middlewares),
-    routers: files.flatMap(({ routers }) => routers),
-    isKubernetes: files.some(({ isKubernetes }) => isKubernetes),
-  }
+  const files = paths.map((path) => ({ path, text: readFile(path) }))
+  return { isGiven: files.length > 0, ...readDynamicConfiguration(files) }
 }
 
 /** A value may stand behind its flag: `--config FILE`. */

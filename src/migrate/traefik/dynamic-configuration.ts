@@ -13,6 +13,8 @@ export interface DynamicConfiguration {
 
 export interface Middleware {
   readonly name: string
+  /** Namespace in Kubernetes, in each of which a name may occur. */
+  readonly namespace?: string
   /** By type, such as `forwardAuth`, `plugin` or `chain`. */
   readonly types: Members
 }
@@ -23,8 +25,27 @@ export interface Router {
   readonly middlewares: readonly string[]
 }
 
-/** Reads a file of Traefik's dynamic configuration. Throws `MigrationError`. */
-export function readDynamicConfiguration(file: ConfigurationFile): DynamicConfiguration {
+/** Reads files of Traefik's dynamic configuration. Throws `MigrationError`. */
+export function readDynamicConfiguration(
+  files: readonly ConfigurationFile[],
+): DynamicConfiguration {
+  const parts = files.map(readFile)
+  return {
+    middlewares: parts.flatMap(({ middlewares }) => middlewares),
+    routers: parts.flatMap(({ routers }) => routers),
+    isKubernetes: parts.some(({ isKubernetes }) => isKubernetes),
+  }
+}
+
+/** Returns the names of middlewares by which an operator tells them apart. */
+export function titlesOf(middlewares: readonly Middleware[]): readonly string[] {
+  return middlewares.map(({ name, namespace }) => {
+    const isOnly = middlewares.filter((each) => each.name === name).length === 1
+    return isOnly || namespace === undefined ? name : `${namespace}/${name}`
+  })
+}
+
+function readFile(file: ConfigurationFile): DynamicConfiguration {
   const documents = parseDocuments(file).flatMap(itemsOf)
   const objects = documents.filter((each) => 'apiVersion' in each)
   const http = documents.flatMap((each) => [
@@ -38,6 +59,7 @@ export function readDynamicConfiguration(file: ConfigurationFile): DynamicConfig
         .filter(({ kind }) => kind === 'Middleware')
         .map(({ metadata, spec }) => ({
           name: String(memberOf(metadata, 'name')),
+          namespace: textOf(memberOf(metadata, 'namespace')) ?? 'default',
           types: isRecord(spec) ? spec : {},
         })),
     ],

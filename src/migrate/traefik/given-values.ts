@@ -30,8 +30,14 @@ export function unknownOption(option: string, fates: Fates): string {
 
 /** Reads a list: of a file, or in a text with commas. Blanks around an entry do not count, and empty entries are left out. */
 export function listOf(value: unknown): readonly string[] {
-  const entries = Array.isArray(value) ? value : (textOf(value) ?? '').split(',')
-  return entries.map((entry) => String(entry).trim()).filter((entry) => entry !== '')
+  return entriesIn(value)
+    .map((entry) => entry.trim())
+    .filter((entry) => entry !== '')
+}
+
+/** Reads a list with its blanks and empty entries, where the other service compares to the letter. */
+export function entriesIn(value: unknown): readonly string[] {
+  return Array.isArray(value) ? value.map(String) : (textOf(value)?.split(',') ?? [])
 }
 
 /** Reads a text, number or flag as text; `undefined` for an empty text and all else. */

@@ -25,7 +25,8 @@ function tomlOf(path: string, text: string): unknown {
 }
 
 function yamlOf(path: string, text: string): readonly unknown[] {
-  const documents = parseAllDocuments(text)
+  // Traefik takes over the members that `<<` names.
+  const documents = parseAllDocuments(text, { merge: true })
   const [fault] = documents.flatMap((document) => document.errors ?? [])
   if (fault) {
     const line = fault.linePos?.[0].line

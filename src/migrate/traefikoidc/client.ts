@@ -3,6 +3,7 @@ import { flagOf, listOf, secondsOf, textOf } from '../traefik/given-values.ts'
 import { secretHeld } from '../traefik/kept-elsewhere.ts'
 import { placeSites } from '../traefik/sites.ts'
 import type { PluginMiddleware } from './plugin-middleware.ts'
+import { groupClaim } from './who-may-enter.ts'
 
 /** Sets provider, client, addresses and session for the middlewares of one client. */
 export function placeClient(
@@ -26,13 +27,14 @@ export function placeClient(
   }
   if (flagOf(read('disableReplayDetection') ?? '') === true)
     draft.set('DISABLE_REPLAY_DETECTION', true)
+  if (read('groupClaimName') !== undefined)
+    draft.set('OIDC_GROUPS_CLAIM', groupClaim(first.options))
   placePages(draft, middlewares)
   placeHosts(draft, middlewares)
 }
 
 const ONE_TO_ONE = [
   ['logLevel', 'LOG_LEVEL'],
-  ['groupClaimName', 'OIDC_GROUPS_CLAIM'],
   ['oidcEndSessionURL', 'OIDC_END_SESSION_URL'],
   ['caCertPath', 'OIDC_CA_FILE'],
 ] as const

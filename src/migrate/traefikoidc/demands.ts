@@ -1,10 +1,11 @@
 import type { ConditionSource } from '../../config/rules/condition-source.ts'
 import type { Draft } from '../draft.ts'
-import { listOf } from '../traefik/given-values.ts'
+import { entriesIn } from '../traefik/given-values.ts'
+import { policyNames } from '../traefik/policy-names.ts'
 import { goesOnInSegment, patternsWithin } from '../traefik/public-paths.ts'
 import { suffixed } from '../traefik-files.ts'
 import type { PluginMiddleware } from './plugin-middleware.ts'
-import { whoMayEnter } from './who-may-enter.ts'
+import { groupClaim, whoMayEnter } from './who-may-enter.ts'
 
 /** Policies by their name. */
 type Policies = Readonly<Record<string, ConditionSource>>
@@ -17,7 +18,7 @@ export function placeRules(
 ): Policies {
   for (const member of members) {
     placePublic(draft, member)
-    const { condition, notes } = whoMayEnter(member)
+    const { condition, notes } = whoMayEnter(member, groupClaim(member.options))
     for (const { kind, option, text } of notes) draft.note(kind, option, text)
     draft.addRule({
       name: member.name.slice(0, 64),
@@ -34,7 +35,7 @@ export function placeRules(
 }
 
 function placePublic(draft: Draft, { name, options }: PluginMiddleware): void {
-  const excluded = listOf(options.get('excludedURLs'))
+  const excluded = entriesIn(options.get('excludedURLs'))
   for (const path of ['/favicon.ico', ...excluded]) {
     const matcher = { path, isPrefix: path !== '/favicon.ico' }
     const paths = patternsWithin(matcher)
@@ -68,17 +69,24 @@ export function placePolicies(
   members: readonly PluginMiddleware[],
   name: string,
 ): Policies {
-  const read = members.map((member) => ({ member, ...whoMayEnter(member) }))
+  const [first] = members
+  const groupsClaim = first ? groupClaim(first.options) : ''
+  const names = policyNames(members.map((member) => member.name))
+  const read = members.map((member, at) => ({
+    member,
+    policy: names[at] ?? '',
+    ...whoMayEnter(member, groupsClaim),
+  }))
   for (const { kind, option, text } of read.flatMap(({ notes }) => notes))
     draft.note(kind, option, text)
   const policies: Record<string, ConditionSource> = {}
-  for (const { member, condition } of read) {
+  for (const { member, policy, condition } of read) {
     if (condition) {
-      policies[policyName(member)] = condition
+      policies[policy] = condition
       draft.note(
         'carried',
         member.name,
-        `The policy ${policyName(member)}: put ${suffixed(`protected-${policyName(member)}`, name)} in the place of the middleware.`,
+        `The policy ${policy}: put ${suffixed(`protected-${policy}`, name)} in the place of the middleware.`,
       )
     } else
       draft.note(
@@ -98,13 +106,9 @@ export function placePolicies(
   return policies
 }
 
-function policyName({ name }: PluginMiddleware): string {
-  return name.replaceAll(/[^A-Za-z\d-]+/g, '-').slice(0, 64)
-}
-
 /** A public rule would hold for the apps of all middlewares, whose hosts may be the same. */
 function noteExcluded(draft: Draft, { name, options }: PluginMiddleware): void {
-  const excluded = listOf(options.get('excludedURLs'))
+  const excluded = entriesIn(options.get('excludedURLs'))
   const paths = [...excluded, '/favicon'].join(', ')
   draft.note(
     'stricter',

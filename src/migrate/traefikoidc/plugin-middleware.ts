@@ -1,6 +1,10 @@
 import { isRecord } from '../../core/json.ts'
 import { MigrationError } from '../old-configuration.ts'
-import { type DynamicConfiguration, routersWith } from '../traefik/dynamic-configuration.ts'
+import {
+  type DynamicConfiguration,
+  routersWith,
+  titlesOf,
+} from '../traefik/dynamic-configuration.ts'
 import { unknownOption } from '../traefik/given-values.ts'
 import { hostsOf } from '../traefik/matched-requests.ts'
 import { entriesOf, memberOf } from '../traefik/parse-documents.ts'
@@ -8,6 +12,7 @@ import { FATES, optionAt } from './options.ts'
 
 /** Middleware of the plugin. */
 export interface PluginMiddleware {
+  /** Name, with the namespace where several have it. */
   readonly name: string
   /** Values by the path of their option; those of `headers` are a list of maps. */
   readonly options: ReadonlyMap<string, unknown>
@@ -19,10 +24,11 @@ export interface PluginMiddleware {
 export function pluginMiddlewares(
   configuration: DynamicConfiguration,
 ): readonly PluginMiddleware[] {
-  const found = configuration.middlewares.flatMap(({ name, types }) =>
+  const titles = titlesOf(configuration.middlewares)
+  const found = configuration.middlewares.flatMap(({ name, types }, at) =>
     entriesOf(memberOf(types, 'plugin'))
       .filter(([, options]) => isOfPlugin(options))
-      .map(([, options]) => ({ name, options: pairsIn(options) })),
+      .map(([, options]) => ({ bare: name, name: titles[at] ?? name, options: pairsIn(options) })),
   )
   const unknown = found.flatMap(({ name, options }) =>
     options.flatMap(([path]) =>
@@ -30,10 +36,10 @@ export function pluginMiddlewares(
     ),
   )
   if (unknown.length > 0) throw new MigrationError([...new Set(unknown)])
-  return found.map(({ name, options }) => ({
+  return found.map(({ bare, name, options }) => ({
     name,
     options: new Map(options.map(([path, value]) => [optionAt(path) ?? path, value])),
-    hosts: [...new Set(routersWith(configuration, name).flatMap(({ rule }) => hostsOf(rule)))],
+    hosts: [...new Set(routersWith(configuration, bare).flatMap(({ rule }) => hostsOf(rule)))],
   }))
 }
 

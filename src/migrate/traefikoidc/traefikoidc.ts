@@ -3,6 +3,7 @@ import type { Installation } from '../installation.ts'
 import { MigrationError, type OldConfiguration } from '../old-configuration.ts'
 import { readDynamicConfiguration } from '../traefik/dynamic-configuration.ts'
 import { notesOf, textOf } from '../traefik/given-values.ts'
+import { policyNames } from '../traefik/policy-names.ts'
 import { placeClient } from './client.ts'
 import { placePolicies, placeRules } from './demands.ts'
 import { placeHeaders } from './headers.ts'
@@ -18,21 +19,17 @@ export function readTraefikoidc(old: OldConfiguration): readonly Installation[] 
     ])
   }
   const others = old.flags.map((path) => ({ path, text: old.readFile(path) }))
-  const parts = [old.file, ...others].map(readDynamicConfiguration)
-  const configuration = {
-    middlewares: parts.flatMap(({ middlewares }) => middlewares),
-    routers: parts.flatMap(({ routers }) => routers),
-    isKubernetes: parts.some(({ isKubernetes }) => isKubernetes),
-  }
+  const configuration = readDynamicConfiguration([old.file, ...others])
   const middlewares = pluginMiddlewares(configuration)
   if (middlewares.length === 0) {
     throw new MigrationError([
       `${old.file.path}: has no middleware of the plugin, with providerURL and clientID`,
     ])
   }
-  const clients = Map.groupBy(middlewares, clientOf)
-  return [...clients.values()].map((members, at) => ({
-    ...installationOf(old, members, [...clients.values()], at),
+  const clients = [...Map.groupBy(middlewares, clientOf).values()]
+  const names = clients.length > 1 ? policyNames(clients.map(([first]) => first?.name ?? '')) : ['']
+  return clients.map((members, at) => ({
+    ...installationOf(old, { members, name: names[at] ?? '' }, basePathOf(members, clients, at)),
     ...(configuration.isKubernetes && { platform: 'kubernetes' as const }),
   }))
 }
@@ -41,17 +38,21 @@ function clientOf({ options }: PluginMiddleware): string {
   return JSON.stringify([options.get('providerURL'), options.get('clientID')])
 }
 
+/** Middlewares of one client at one provider, and the name of their installation. */
+interface Client {
+  readonly members: readonly PluginMiddleware[]
+  readonly name: string
+}
+
 function installationOf(
   old: OldConfiguration,
-  members: readonly PluginMiddleware[],
-  clients: readonly (readonly PluginMiddleware[])[],
-  at: number,
+  { members, name }: Client,
+  basePath: string,
 ): Installation {
-  const name = clients.length > 1 ? (members[0]?.name ?? '').replaceAll(/[^A-Za-z\d-]+/g, '-') : ''
   const draft = createDraft(name)
   const given = new Set(members.flatMap(({ options }) => [...options.keys()]))
   for (const { kind, option, text } of notesOf(given, FATES)) draft.note(kind, option, text)
-  placeClient(draft, members, basePathOf(members, clients, at))
+  placeClient(draft, members, basePath)
   placeHeaders(draft, members)
   placeRedis(draft, members, old.environment, name)
   noteVariables(draft, old)

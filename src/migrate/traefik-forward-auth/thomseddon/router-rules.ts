@@ -207,7 +207,7 @@ function accessOf(
 }
 
 function nameOf({ name }: OldRule): string {
-  return `rule.${name}`.slice(0, 60)
+  return `rule.${name}`.slice(0, 60).trim()
 }
 
 function place(old: OldRule, { hosts, methods }: MatchedRequests) {

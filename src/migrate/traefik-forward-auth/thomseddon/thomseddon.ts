@@ -4,6 +4,7 @@ import type { Installation, Note } from '../../installation.ts'
 import type { OldConfiguration } from '../../old-configuration.ts'
 import { flagOf, listOf, notesOf, secondsOf } from '../../traefik/given-values.ts'
 import { hostsOf } from '../../traefik/matched-requests.ts'
+import { numbered } from '../../traefik/policy-names.ts'
 import { covers, placeSites, type Sites, sitesByDomain } from '../../traefik/sites.ts'
 import { noteDifferences, noteRules, noteSites } from './notes.ts'
 import { FATES } from './options.ts'
@@ -110,7 +111,9 @@ function installationOf(
     ...wider.filter(({ access }) => access === 'deny'),
     ...wider.filter(({ access }) => access !== 'deny'),
   ]
-  numbered(all.flatMap((rule) => within(rule, sites))).forEach(draft.addRule)
+  const own = all.flatMap((rule) => within(rule, sites))
+  const names = numbered(own.map(({ name = '' }) => name))
+  own.forEach((rule, at) => draft.addRule({ ...rule, name: names[at] }))
   draft.addRule(lastRule(defaults))
   noteRules(draft, rules, carried, defaults)
   noteDifferences(draft)
@@ -121,14 +124,6 @@ function installationOf(
 function strictness(rule: OldRule, { provider }: Defaults): number {
   if (isPublic(rule)) return 2
   return rule.who === undefined && rule.provider === provider ? 1 : 0
-}
-
-/** Gives rules names of their own, because the alternatives of an old rule have one name. */
-function numbered(rules: readonly RuleSource[]): readonly RuleSource[] {
-  return rules.map((rule, at) => {
-    const before = rules.slice(0, at).filter(({ name }) => name === rule.name).length
-    return before === 0 ? rule : { ...rule, name: `${rule.name ?? ''} ${before + 1}` }
-  })
 }
 
 /** Leaves rules for hosts of another installation to that one. */

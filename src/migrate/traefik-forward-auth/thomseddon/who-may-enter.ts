@@ -1,5 +1,5 @@
 import type { Note } from '../../installation.ts'
-import { listedAddresses } from '../../traefik/listed-addresses.ts'
+import { listedEntries } from '../../traefik/listed-entries.ts'
 
 /** Lists of a rule here, of which one is enough; `nobody` where the old lists are given and let nobody in. */
 export type WhoMayEnter =
@@ -35,7 +35,7 @@ export function whoMayEnter({ whitelist, domains }: UserLists, isEither: boolean
 const NONE = { entries: [], notes: [] as readonly Note[] }
 
 function read({ option, values = [] }: UserList, kind: 'emails' | 'emailDomains') {
-  return listedAddresses(
+  return listedEntries(
     option,
     values.flatMap((value) => value.split(',')),
     kind,
