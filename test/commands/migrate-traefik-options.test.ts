@@ -183,7 +183,7 @@ const CONDITIONS: readonly (readonly [condition: string, policy: unknown])[] = [
     },
   ],
   ['!ClaimContains("groups", "x")', { none: [{ groups: ['x'] }] }],
-  ['Eq("a.b", 3)', { claims: { 'a\\.b': ['3'] } }],
+  ['Eq("hd", 3)', { claims: { hd: ['3'] } }],
 ]
 test('conditions of version 4 are policies', async () => {
   const middlewares = CONDITIONS.map(
@@ -205,21 +205,62 @@ test('conditions of version 4 are policies', async () => {
   ])
 })
 
-test('a condition without counterpart lets nobody in', async () => {
-  const address = `http://t/portals/main?if=${encodeURIComponent('Eq("groups","a")')}`
-  const file = await tfa.write(
-    't.yaml',
-    `http: { middlewares: { p: { forwardAuth: { address: '${address}' } } } }`,
-  )
+const NOBODY = { all: [{ users: ['nobody'] }, { none: [{ users: ['nobody'] }] }] }
+
+test.for([
+  'Eq("groups","a")',
+  'Eq("tid","a")',
+  'Cont("department","a")',
+  '!Cont("name","a")',
+  '!Role("a")',
+  'Group(" a")',
+  'Group(a)',
+  'Group("\\x41")',
+])('a condition without counterpart lets nobody in: $0', async (condition) => {
+  const address = `http://t/portals/main?if=${encodeURIComponent(condition)}`
+  const text = `http: { middlewares: { p: { forwardAuth: { address: '${address}' } } } }`
   const { code, config, output } = await tfa.run({
     config: v4('sessionLifetime: 1h'),
-    flags: [file],
+    flags: [await tfa.write('t.yaml', text)],
   })
-  expect([code, config()['policies']]).toEqual([
-    1,
-    { p: { all: [{ users: ['nobody'] }, { none: [{ users: ['nobody'] }] }] } },
-  ])
+  expect([code, config()['policies']]).toEqual([1, { p: NOBODY }])
   expect(output).toMatch(/p\?if=: Has no counterpart/)
+})
+
+test.for([
+  '{ forwardAuth: { address: "http://t/portals/other" } }',
+  '{ headers: { customRequestHeaders: { X-Forward-Auth-If: a } } }, q: { forwardAuth: { address: "http://t/portals/main" } }',
+])('a portal whose conditions are not known lets nobody in: $0', async (middleware) => {
+  const file = await tfa.write('t.yaml', `http: { middlewares: { p: ${middleware} } }`)
+  const { code, config } = await tfa.run({ config: v4('sessionLifetime: 1h'), flags: [file] })
+  expect([code, config().rules]).toEqual([1, [{ name: 'signed-in', access: 'deny' }]])
+})
+
+test.for<readonly [options: string, allow: unknown]>([
+  ["allowedUsers: ['']", NOBODY],
+  ["allowedRolesAndGroups: ' a'", NOBODY],
+  ["allowedUserDomains: ['*', example.com]", { emailDomains: ['example.com'] }],
+  ['<<: { allowedUsers: a@example.com }', { emails: ['a@example.com'] }],
+])('the plugin lets in whom its lists name: $0', async ([options, allow]) => {
+  const { config } = await plugin.run({ config: oidc(options) })
+  expect(config().rules.at(-1)).toMatchObject({ allow })
+})
+
+test('a dot belongs to the name of the claim of the groups', async () => {
+  const { config } = await plugin.run({ config: oidc('groupClaimName: realm.groups') })
+  expect(config()['oidc']).toMatchObject({ groupsClaim: 'realm\\.groups' })
+})
+
+test('middlewares of one name have a policy each, which none of another shares', async () => {
+  const object = (namespace: string, user: string, more = '') =>
+    `apiVersion: traefik.io/v1alpha1\nkind: Middleware\nmetadata: { name: strip, namespace: ${namespace} }\nspec: { plugin: { x: { providerURL: 'https://id.example.com', clientID: a, clientSecret: b, callbackURL: /oauth2/callback, allowedUsers: ${user}@example.com, allowedRolesAndGroups: x${more} } } }\n`
+  const { config } = await plugin.run({
+    config: [object('a', 'ann'), object('b', 'bob', ', groupClaimName: teams')].join('---\n'),
+  })
+  expect(config()['policies']).toMatchObject({
+    'a-strip': { all: [{ emails: ['ann@example.com'] }, {}] },
+    'b-strip': { all: [{ emails: ['bob@example.com'] }, NOBODY] },
+  })
 })
 
 test('several domains are installations of their own', async () => {

@@ -27,7 +27,7 @@ interface Parsed {
 const MAX_DEPTH = 50
 
 const TOKEN =
-  /\s*(?:(?<quoted>`[^`]*`|"(?:[^"\\]|\\.)*")|(?<word>[A-Za-z]\w*|\d+)|(?<sign>&&|\|\||[!(),]))\s*/gy
+  /\s*(?:(?<quoted>`[^`]*`|"(?:[^"\\]|\\["\\])*")|(?<word>[A-Za-z]\w*|\d+)|(?<sign>&&|\|\||[!(),]))\s*/gy
 
 function tokenize(text: string): readonly string[] | undefined {
   const matches = [...text.matchAll(TOKEN)]
@@ -81,7 +81,10 @@ function parseCall(state: State): Parsed | undefined {
   const inside = rest.slice(0, end)
   const isList = inside.every((token, at) => (at % 2 === 0) === (token !== ','))
   if (!isList || (inside.length > 0 && inside.length % 2 === 0)) return undefined
-  const args = inside.filter((token) => token !== ',').map(unquoted)
+  const values = inside.filter((token) => token !== ',')
+  // A word without quotes is a value for neither.
+  if (!values.every((token) => /^(?:[`"\d]|true$|false$)/.test(token))) return undefined
+  const args = values.map(unquoted)
   return { expression: { name, args }, state: { ...state, at: state.at + end + 3 } }
 }
 

@@ -58,7 +58,24 @@ export function placeSites(draft: Draft, sites: Sites, oldCallback: string): voi
   if (domain) draft.set('COOKIE_DOMAIN', domain.domain)
   if (domain?.authHost !== undefined) draft.set('PUBLIC_URL', `${scheme}://${domain.authHost}`)
   if (scheme === 'http') draft.set('ALLOW_INSECURE_HTTP', true)
+  noteHosts(draft, sites)
   noteAddresses(draft, sites, oldCallback)
+}
+
+function noteHosts(draft: Draft, { domain, hosts }: Sites): void {
+  if (hosts.length === 0) {
+    draft.note(
+      'todo',
+      'PROTECTED_HOSTS',
+      'Name the hosts of your apps in protectedHosts: the old service answered for every host. Or name the files of Traefik behind --, whose routers have the hosts.',
+    )
+  } else if (!hosts.some((host) => host === `*.${domain?.domain}`)) {
+    draft.note(
+      'stricter',
+      'PROTECTED_HOSTS',
+      'Has the hosts of the rules and routers that were given, and other hosts are refused. Add those that are missing, such as hosts of a HostRegexp.',
+    )
+  }
 }
 
 function noteAddresses(draft: Draft, { domain, hosts, scheme }: Sites, oldCallback: string): void {

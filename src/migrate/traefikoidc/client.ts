@@ -104,11 +104,4 @@ function placeHosts(draft: Draft, middlewares: readonly PluginMiddleware[]): voi
     },
     textOf(first?.options.get('callbackURL')) ?? '/oauth2/callback',
   )
-  if (hosts.length === 0) {
-    draft.note(
-      'todo',
-      'PROTECTED_HOSTS',
-      'Name the hosts of your apps in protectedHosts: no router of the file uses the middleware. Or name further files with the routers behind --.',
-    )
-  }
 }

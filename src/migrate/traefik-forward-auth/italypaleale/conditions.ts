@@ -1,5 +1,6 @@
 import type { ConditionSource } from '../../../config/rules/condition-source.ts'
 import { type Expression, parseExpression } from '../../traefik/expression.ts'
+import { idClaimOf, keptClaimsOf, type OldProvider } from './provider.ts'
 
 /** Condition here, and how it differs; `undefined` where it has no counterpart. */
 export interface CarriedCondition {
@@ -7,17 +8,19 @@ export interface CarriedCondition {
   readonly remarks: readonly string[]
 }
 
-/** Carries a condition of `?if=` over. `idClaim` is what the old service calls the id of a user. */
-export function carryCondition(text: string, idClaim: string): CarriedCondition {
+/** Carries a condition of `?if=` over. */
+export function carryCondition(text: string, provider: OldProvider): CarriedCondition {
   const remarks = new Set<string>()
   const expression = parseExpression(text)
-  const condition = expression && conditionOf(expression, { idClaim, remarks })
+  const condition = expression && conditionOf(expression, { provider, remarks, isNegated: false })
   return { condition, remarks: [...remarks] }
 }
 
 interface Context {
-  readonly idClaim: string
+  readonly provider: OldProvider
   readonly remarks: Set<string>
+  /** Below an odd number of `!`, where a condition that is true less often would let more people in. */
+  readonly isNegated: boolean
 }
 
 function conditionOf(expression: Expression, context: Context): ConditionSource | undefined {
@@ -25,7 +28,7 @@ function conditionOf(expression: Expression, context: Context): ConditionSource 
     context.remarks.add(
       'Under ! a person of whom the claim is not known is refused here; there such a person passes.',
     )
-    const inner = conditionOf(expression.not, context)
+    const inner = conditionOf(expression.not, { ...context, isNegated: !context.isNegated })
     return inner && { none: [inner] }
   }
   if ('name' in expression) return callOf(expression.name, expression.args, context)
@@ -47,10 +50,12 @@ function callOf(
   context: Context,
 ): ConditionSource | undefined {
   const [first = '', second = ''] = args
+  // The rules have no blanks around a value.
+  if (args.some((arg) => arg !== arg.trim())) return undefined
   if (args.length === 0) {
     return name === 'EmailVerified' ? { claims: { email_verified: [true] } } : undefined
   }
-  if (args.length === 1) return first === '' ? undefined : memberOfOne(name, first)
+  if (args.length === 1) return first === '' ? undefined : memberOfOne(name, first, context)
   return args.length === 2 && second !== '' ? compared(name, [first, second], context) : undefined
 }
 
@@ -63,54 +68,46 @@ function compared(
   return name === 'Cont' || name === 'ClaimContains' ? contains(claim, value, context) : undefined
 }
 
-function memberOfOne(name: string, value: string): ConditionSource | undefined {
+function memberOfOne(name: string, value: string, context: Context): ConditionSource | undefined {
   if (name === 'Group') return { groups: [value] }
-  return name === 'Role' ? { claims: { roles: [value] } } : undefined
+  return name === 'Role' ? contains('roles', value, context) : undefined
 }
 
-/** Claims whose value the old service keeps. */
-const KEPT = new Set([
-  'name',
-  'given_name',
-  'middle_name',
-  'family_name',
-  'nickname',
-  'preferred_username',
-  'picture',
-  'locale',
-  'zoneinfo',
-  'email_verified',
-  'hd',
-  'tid',
-])
+/** Claims that are lists there, with which a text never is equal. */
+const LISTS = ['groups', 'roles', 'wids']
 
-function equal(claim: string, value: string, { idClaim, remarks }: Context) {
-  if (claim === 'id' || claim === 'sub') {
-    return idClaim === 'sub' ? { users: [value] } : { claims: { [idClaim]: [value] } }
-  }
+function equal(claim: string, value: string, { provider, remarks }: Context) {
+  if (claim === 'id' || claim === 'sub') return userOf(value, provider)
   if (claim === 'email') {
-    remarks.add('An address counts only with email_verified: true, and in upper and lower case.')
+    remarks.add(
+      'An address counts only with email_verified: true, and upper and lower case do not.',
+    )
     return { emails: [value] }
   }
-  // A list never equals a text there, and the name of the provider is no claim.
-  if (['groups', 'roles', 'wids', 'provider'].includes(claim)) return undefined
-  if (!KEPT.has(claim)) {
-    remarks.add(
-      `The old service keeps no claim ${claim}, so that the condition was never true; here it is compared.`,
-    )
-  }
-  return { claims: { [literal(claim)]: [value] } }
+  if (LISTS.includes(claim)) return undefined
+  return isKept(claim, provider, remarks) ? { claims: { [claim]: [value] } } : undefined
 }
 
-function contains(claim: string, value: string, { remarks }: Context) {
+function contains(claim: string, value: string, { provider, remarks, isNegated }: Context) {
   if (claim === 'groups') return { groups: [value] }
-  if (claim !== 'roles' && claim !== 'wids') {
+  if (!isKept(claim, provider, remarks)) return undefined
+  if (!LISTS.includes(claim)) {
     remarks.add(`A claim ${claim} that is one text is compared as a whole; there its words were.`)
   }
-  return { claims: { [literal(claim)]: [value] } }
+  // Below !, somebody whose text has the word among others would get in.
+  if (isNegated) return undefined
+  return claim === 'id' || claim === 'sub'
+    ? userOf(value, provider)
+    : { claims: { [claim]: [value] } }
 }
 
-/** A dot in the name of a claim is no step of a path. */
-function literal(claim: string): string {
-  return claim.replaceAll('.', '\\.')
+function userOf(value: string, provider: OldProvider): ConditionSource {
+  const id = idClaimOf(provider)
+  return id === 'sub' ? { users: [value] } : { claims: { [id]: [value] } }
+}
+
+function isKept(claim: string, provider: OldProvider, remarks: Set<string>): boolean {
+  if (keptClaimsOf(provider).includes(claim)) return true
+  remarks.add(`The old service keeps no claim ${claim}, so that this was true for nobody there.`)
+  return false
 }

@@ -1,15 +1,23 @@
 import type { ConditionSource } from '../../../config/rules/condition-source.ts'
 import type { RuleSource } from '../../../config/rules/rules-file.ts'
 import type { Draft } from '../../draft.ts'
+import { titlesOf } from '../../traefik/dynamic-configuration.ts'
 import { textOf } from '../../traefik/given-values.ts'
+import { NOBODY } from '../../traefik/nobody.ts'
 import { memberOf } from '../../traefik/parse-documents.ts'
+import { policyNames } from '../../traefik/policy-names.ts'
 import { suffixed } from '../../traefik-files.ts'
 import type { TraefikFiles } from '../traefik-files.ts'
 import { carryCondition } from './conditions.ts'
+import type { OldProvider } from './provider.ts'
 
 /** Middleware of Traefik that asks a portal. */
 export interface PortalMiddleware {
   readonly name: string
+  /** Name, with the namespace where several have it. */
+  readonly title: string
+  /** Service that it asks. */
+  readonly origin: string
   /** `''` for the default portal. */
   readonly portal: string
   readonly condition: string
@@ -20,14 +28,16 @@ export function portalMiddlewares(
   files: TraefikFiles,
   basePath: string,
 ): readonly PortalMiddleware[] {
-  return files.middlewares.flatMap(({ name, types }) => {
+  const titles = titlesOf(files.middlewares)
+  return files.middlewares.flatMap(({ name, types }, at) => {
     const address = URL.parse(textOf(memberOf(memberOf(types, 'forwardAuth'), 'address')) ?? '')
     if (!address) return []
     const path = address.pathname.startsWith(basePath)
       ? address.pathname.slice(basePath.length)
       : address.pathname
     const [, portal = ''] = /^\/portals\/([^/]+)/.exec(path) ?? []
-    return [{ name, portal, condition: address.searchParams.get('if') ?? '' }]
+    const condition = address.searchParams.get('if') ?? ''
+    return [{ name, title: titles[at] ?? name, origin: address.origin, portal, condition }]
   })
 }
 
@@ -35,42 +45,47 @@ export function portalMiddlewares(
 export function placeConditions(
   draft: Draft,
   middlewares: readonly PortalMiddleware[],
-  { idClaim, name }: Asked,
+  asked: Asked,
 ): Readonly<Record<string, ConditionSource>> {
   const conditional = middlewares.filter(({ condition }) => condition !== '')
+  const names = policyNames(conditional.map(({ title }) => title))
   const policies = Object.fromEntries(
-    conditional.map((middleware) => [
-      policyName(middleware.name),
-      carried(draft, middleware, { idClaim, name }),
+    names.map((policy, at) => [
+      policy,
+      carried(draft, conditional[at] as PortalMiddleware, policy, asked),
     ]),
   )
   for (const each of middlewares.filter(({ condition }) => condition === '')) {
     draft.note(
       'carried',
-      each.name,
-      `The middleware demands a sign-in alone: put ${suffixed('protected', name)} in its place.`,
+      each.title,
+      `The middleware demands a sign-in alone: put ${suffixed('protected', asked.name)} in its place.`,
     )
   }
   draft.addRule(
-    baseRule(policies, conditional.length < middlewares.length || middlewares.length === 0),
+    asked.isUnknown ? CLOSED : baseRule(policies, conditional.length < middlewares.length),
   )
   return policies
 }
 
 /** Installation whose middlewares stand in the place of old ones. */
 interface Asked {
-  readonly idClaim: string
+  readonly provider: OldProvider
   readonly name: string
+  /** Whether there are conditions that cannot be read, by which a sign-in alone may not be enough. */
+  readonly isUnknown: boolean
 }
+
+const CLOSED: RuleSource = { name: 'signed-in', access: 'deny' }
 
 function carried(
   draft: Draft,
-  { name, condition }: PortalMiddleware,
+  { title, condition }: PortalMiddleware,
+  policy: string,
   asked: Asked,
 ): ConditionSource {
-  const { condition: source, remarks } = carryCondition(condition, asked.idClaim)
-  const policy = policyName(name)
-  const option = `${name}?if=`
+  const { condition: source, remarks } = carryCondition(condition, asked.provider)
+  const option = `${title}?if=`
   if (source === undefined) {
     draft.note(
       'todo',
@@ -88,9 +103,6 @@ function carried(
   return source
 }
 
-/** Condition that is true for nobody, until the operator writes another. */
-const NOBODY: ConditionSource = { all: [{ users: ['nobody'] }, { none: [{ users: ['nobody'] }] }] }
-
 /** Without a middleware that demands a sign-in alone, the plain middleware lets in only whom some policy does. */
 function baseRule(
   policies: Readonly<Record<string, ConditionSource>>,
@@ -103,12 +115,4 @@ function baseRule(
     access: 'signed-in',
     allow: any.length === 1 ? any[0] : { any },
   }
-}
-
-/** Returns the name of a middleware as that of a policy. */
-export function policyName(middleware: string): string {
-  return middleware
-    .replaceAll(/[^A-Za-z\d._-]+/g, '-')
-    .replace(/^[._-]+/, '')
-    .slice(0, 64)
 }

@@ -21,6 +21,7 @@ export interface OldPortal {
   /** Lists of version 3, all of which are demanded. */
   readonly allowed: ConditionSource | undefined
   readonly middlewares: readonly PortalMiddleware[]
+  readonly hasUnknownConditions: boolean
   readonly notes: readonly Note[]
 }
 
@@ -38,11 +39,14 @@ export function installationOf(
   draft.set('SESSION_MAX_AGE', portal.sessionSeconds)
   draft.set('LOG_LEVEL', portal.logLevel)
   placeHeaders(draft, portal)
-  noteDifferences(draft, sites)
-  const idClaim = idClaimOf(portal.provider)
+  noteDifferences(draft)
   const policies = portal.allowed
     ? allowOnly(draft, portal.allowed)
-    : placeConditions(draft, portal.middlewares, { idClaim, name: sites.name })
+    : placeConditions(draft, portal.middlewares, {
+        provider: portal.provider,
+        name: sites.name,
+        isUnknown: portal.hasUnknownConditions,
+      })
   if (Object.keys(policies).length > 0 || usesGroups(draft)) {
     draft.set('OIDC_GROUPS_SEPARATOR', 'space')
   }
@@ -125,14 +129,7 @@ function claimOf(draft: Draft, header: string, claim: string, provider: OldProvi
   return claim
 }
 
-function noteDifferences(draft: Draft, { hosts }: Sites): void {
-  if (hosts.length === 0) {
-    draft.note(
-      'todo',
-      'PROTECTED_HOSTS',
-      'Name the hosts of your apps in protectedHosts: the old service answered for every host. Or name the files of Traefik behind --, whose routers have the hosts.',
-    )
-  }
+function noteDifferences(draft: Draft): void {
   draft.note(
     'differs',
     '401',

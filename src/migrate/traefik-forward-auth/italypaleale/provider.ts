@@ -23,6 +23,20 @@ export function idClaimOf({ type }: OldProvider): string {
   return ID_CLAIMS[type] ?? 'sub'
 }
 
+/** Claims whose values the old service keeps, and compares in conditions. */
+const KEPT =
+  'id sub name given_name middle_name family_name nickname preferred_username email email_verified picture locale zoneinfo groups roles'.split(
+    ' ',
+  )
+const KEPT_BESIDES: Readonly<Record<string, readonly string[]>> = {
+  google: ['hd'],
+  microsoftentraid: ['tid', 'wids'],
+}
+
+export function keptClaimsOf({ type }: OldProvider): readonly string[] {
+  return [...KEPT, ...(KEPT_BESIDES[type] ?? [])]
+}
+
 export function isOpenId({ type }: OldProvider): boolean {
   return Object.hasOwn(ID_CLAIMS, type)
 }

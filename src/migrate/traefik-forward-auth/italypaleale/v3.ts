@@ -2,13 +2,15 @@ import type { ConditionSource } from '../../../config/rules/condition-source.ts'
 import type { Installation, Note } from '../../installation.ts'
 import { MigrationError, type OldConfiguration } from '../../old-configuration.ts'
 import {
+  entriesIn,
   flagOf,
-  listOf,
   notesOf,
   secondsOf,
   textOf,
   unknownOption,
 } from '../../traefik/given-values.ts'
+import { listedEntries } from '../../traefik/listed-entries.ts'
+import { NOBODY } from '../../traefik/nobody.ts'
 import { entriesOf, type Members } from '../../traefik/parse-documents.ts'
 import { covers, sitesByDomain } from '../../traefik/sites.ts'
 import { protectedHosts, type TraefikFiles } from '../traefik-files.ts'
@@ -41,6 +43,7 @@ export function readV3(
   const type = TYPES[(read('authProvider') ?? '').toLowerCase().replaceAll('-', '')]
   if (type === undefined) throw new MigrationError(['authProvider: names no provider of version 3'])
   const provider = providerOf(given, type)
+  const allowed = allowedBy(given, type, provider)
   const hostname = (read('hostname') ?? '').toLowerCase()
   const domain = (read('cookieDomain') ?? hostname.replace(/:\d+$/, '')).toLowerCase()
   const scheme = flagOf(read('cookieInsecure') ?? '') === true ? 'http' : 'https'
@@ -57,9 +60,10 @@ export function readV3(
         sessionSeconds: secondsOf(read('sessionLifetime') ?? '2h') ?? 7200,
         logLevel: read('logLevel') ?? 'info',
         callbackPath: `${read('basePath') ?? ''}/oauth2/callback`,
-        allowed: allowedBy(given, type, provider),
+        allowed: allowed.condition,
         middlewares: [],
-        notes: notesOfVersion(given, type),
+        hasUnknownConditions: false,
+        notes: [...notesOfVersion(given, type), ...allowed.notes],
       },
       sites,
     ),
@@ -94,16 +98,36 @@ function providerOf(given: Members, type: string): OldProvider {
 }
 
 /** Each list that is there has to name the person. */
-function allowedBy(given: Members, type: string, provider: OldProvider): ConditionSource {
-  const list = (name: string) => [...listOf(given[`auth${type}_${name}`])]
-  const [users, emails, emailDomains] = ['allowedUsers', 'allowedEmails', 'allowedDomains'].map(
-    list,
-  ) as [string[], string[], string[]]
+function allowedBy(given: Members, type: string, provider: OldProvider) {
+  const read = (list: string, kind: 'names' | 'emails' | 'emailDomains') => {
+    const option = `auth${type}_${list}`
+    const values = entriesIn(given[option])
+    const { entries, notes } = listedEntries(option, values, kind)
+    return { option, entries, notes, isEmpty: values.length > 0 && entries.length === 0 }
+  }
+  const users = read('allowedUsers', 'names')
+  const emails = read('allowedEmails', 'emails')
+  const domains = read('allowedDomains', 'emailDomains')
   const id = idClaimOf(provider)
+  const all = [users, emails, domains]
+  const condition: ConditionSource = {
+    ...(users.entries.length > 0 &&
+      (id === 'sub' ? { users: users.entries } : { claims: { [id]: users.entries } })),
+    ...(emails.entries.length > 0 && { emails: emails.entries }),
+    ...(domains.entries.length > 0 && { emailDomains: domains.entries }),
+  }
+  const empty = all
+    .filter(({ isEmpty }) => isEmpty)
+    .map(
+      ({ option }): Note => ({
+        kind: 'todo',
+        option,
+        text: 'Is given and names nobody, so that the old service lets nobody in, and so does this one. Remove it, or name who may enter.',
+      }),
+    )
   return {
-    ...(users.length > 0 && (id === 'sub' ? { users } : { claims: { [id]: users } })),
-    ...(emails.length > 0 && { emails }),
-    ...(emailDomains.length > 0 && { emailDomains }),
+    condition: empty.length > 0 ? NOBODY : condition,
+    notes: [...all.flatMap(({ notes }) => notes), ...empty],
   }
 }
 

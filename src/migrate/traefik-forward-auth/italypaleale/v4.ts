@@ -1,11 +1,12 @@
 import { isRecord } from '../../../core/json.ts'
 import type { Installation, Note } from '../../installation.ts'
 import { MigrationError, type OldConfiguration } from '../../old-configuration.ts'
+import type { Middleware } from '../../traefik/dynamic-configuration.ts'
 import { flagOf, notesOf, secondsOf, textOf, unknownOption } from '../../traefik/given-values.ts'
 import { entriesOf, type Members, memberOf } from '../../traefik/parse-documents.ts'
 import { type CookieDomain, covers, type Sites, sitesByDomain } from '../../traefik/sites.ts'
 import { protectedHosts, type TraefikFiles } from '../traefik-files.ts'
-import { portalMiddlewares } from './middlewares.ts'
+import { type PortalMiddleware, portalMiddlewares } from './middlewares.ts'
 import { installationOf, type OldPortal } from './portal.ts'
 import { isOpenId, type OldProvider } from './provider.ts'
 import { V4_FATES } from './v4-options.ts'
@@ -84,6 +85,7 @@ function portalOf(document: Members, portal: unknown, files: TraefikFiles): OldP
     callbackPath: `${basePath}/portals/${name}/oauth2/callback`,
     allowed: undefined,
     middlewares,
+    hasUnknownConditions: middlewares.length === 0 || files.middlewares.some(asksByHeader),
     notes: [
       ...notesOf(new Set(optionsIn(document)), V4_FATES),
       ...notesOfPortal({ name, providers, provider, middlewares, lifetime }, files),
@@ -102,7 +104,7 @@ interface PortalFacts {
   readonly name: string
   readonly providers: readonly OldProvider[]
   readonly provider: OldProvider
-  readonly middlewares: readonly unknown[]
+  readonly middlewares: readonly PortalMiddleware[]
   readonly lifetime: string | undefined
 }
 
@@ -123,21 +125,29 @@ function notesOfPortal(
     notes.push({
       kind: 'todo',
       option: '?if=',
-      text: "Conditions stand in the addresses of Traefik's middlewares and in the header X-Forward-Auth-If: name the files of Traefik behind --, or without conditions a file with the middleware alone.",
+      text: "Conditions stand in the addresses of Traefik's middlewares and in the header X-Forward-Auth-If: name the files of Traefik behind --, or without conditions a file with the middleware alone. Until then the rule lets nobody in.",
     })
   } else if (middlewares.length === 0) {
     notes.push({
       kind: 'todo',
       option,
-      text: 'The files of Traefik have no middleware that asks this portal, so that its conditions are not known.',
+      text: 'The files of Traefik have no middleware that asks this portal, so that its conditions are not known. Until you write the rule, it lets nobody in.',
+    })
+  }
+  const [first, ...services] = new Set(middlewares.map(({ origin }) => origin))
+  if (services.length > 0) {
+    notes.push({
+      kind: 'todo',
+      option,
+      text: `The middlewares ask several services: ${[first, ...services].join(', ')}. Leave those of others as they are: what is said here of them is not meant for them.`,
     })
   }
   for (const each of files.middlewares) {
-    if (!asksByHeader(each.types)) continue
+    if (!asksByHeader(each)) continue
     notes.push({
       kind: 'todo',
       option: `${each.name}: X-Forward-Auth-If`,
-      text: 'Write this condition as a policy (docs/rules.md), and put protected-POLICY into the routers that use both middlewares.',
+      text: 'Write this condition as a policy (docs/rules.md), and put protected-POLICY into the routers that use both middlewares. Until you write the last rule too, it lets nobody in.',
     })
   }
   if (lifetime === undefined) {
@@ -150,7 +160,7 @@ function notesOfPortal(
   return notes
 }
 
-function asksByHeader(types: Members): boolean {
+function asksByHeader({ types }: Middleware): boolean {
   const headers = memberOf(memberOf(types, 'headers'), 'customRequestHeaders')
   return memberOf(headers, 'X-Forward-Auth-If') !== undefined
 }

@@ -3,30 +3,12 @@ import type { Sites } from '../../traefik/sites.ts'
 import type { CarriedRule, Defaults, OldRule } from './router-rules.ts'
 
 /** Says what the hosts of an installation are, and what is missing. */
-export function noteSites(
-  draft: Draft,
-  hasAuthHost: boolean,
-  { domain, hosts, name }: Sites,
-): void {
+export function noteSites(draft: Draft, hasAuthHost: boolean, { domain, name }: Sites): void {
   if (hasAuthHost && domain?.authHost === undefined) {
     draft.note(
       'differs',
       'auth-host',
       'Has no effect on these hosts, there and here, because no cookie domain covers it and them: each host has its own sign-in.',
-    )
-  }
-  if (hosts.length === 0) {
-    draft.note(
-      'todo',
-      'PROTECTED_HOSTS',
-      'Name the hosts of your apps in protectedHosts: the old service answered for every host. Or name the files of Traefik behind --, whose routers have the hosts.',
-    )
-  }
-  if (hosts.length > 0 && domain === undefined) {
-    draft.note(
-      'stricter',
-      'PROTECTED_HOSTS',
-      'Has the hosts of rules and of the files of Traefik that were given; other hosts are refused. Add those that are missing.',
     )
   }
   if (name !== '') {
