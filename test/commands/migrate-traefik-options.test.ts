@@ -218,13 +218,13 @@ test.for([
   'Group("\\x41")',
 ])('a condition without counterpart lets nobody in: $0', async (condition) => {
   const address = `http://t/portals/main?if=${encodeURIComponent(condition)}`
-  const text = `http: { middlewares: { p: { forwardAuth: { address: '${address}' } } } }`
+  const text = `http: { middlewares: { strip: { forwardAuth: { address: '${address}' } } } }`
   const { code, config, output } = await tfa.run({
     config: v4('sessionLifetime: 1h'),
     flags: [await tfa.write('t.yaml', text)],
   })
-  expect([code, config()['policies']]).toEqual([1, { p: NOBODY }])
-  expect(output).toMatch(/p\?if=: Has no counterpart/)
+  expect([code, config()['policies']]).toEqual([1, { 'strip-2': NOBODY }])
+  expect(output).toMatch(/strip\?if=: Has no counterpart/)
 })
 
 test.for([
@@ -244,6 +244,14 @@ test.for<readonly [options: string, allow: unknown]>([
 ])('the plugin lets in whom its lists name: $0', async ([options, allow]) => {
   const { config } = await plugin.run({ config: oidc(options) })
   expect(config().rules.at(-1)).toMatchObject({ allow })
+})
+
+test('an empty list of version 3 lets nobody in', async () => {
+  const { code, config } = await tfa.run({
+    config: "authGoogle_allowedUsers: ['']\nhostname:",
+    env: V3,
+  })
+  expect([code, config().rules[0]]).toMatchObject([1, { allow: NOBODY }])
 })
 
 test('a dot belongs to the name of the claim of the groups', async () => {
@@ -372,6 +380,7 @@ test.for<readonly [flags: readonly string[], rules: readonly string[]]>([
       'default-action signed-in',
     ],
   ],
+  [['--rule.b.rule=Query(`a=b`)'], ['default-action signed-in']],
   [
     ['--whitelist=ann@example.com, bob@example.com,*'],
     ['default-action signed-in ann@example.com'],
