@@ -343,7 +343,9 @@ test('where rules overlap, those with lists stand first and public ones last', a
 const ALLOW = '--default-action=allow'
 const ANN = '--rule.a.whitelist=ann@example.com'
 const named = ({ name, access, paths, emails }: Readonly<Record<string, unknown>>) =>
-  [name, access, ...[paths, emails].flat()].filter((each) => each !== undefined).join(' ')
+  [name, access, ...[paths, emails].flat()]
+    .flatMap((each) => (typeof each === 'string' ? each : []))
+    .join(' ')
 
 test.for<readonly [flags: readonly string[], rules: readonly string[]]>([
   [['--rule.a.action=allow', '--rule.a.rule=Host(`*.example.com`)'], ['default-action signed-in']],

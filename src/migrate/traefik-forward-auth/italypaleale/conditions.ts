@@ -74,7 +74,7 @@ function memberOfOne(name: string, value: string, context: Context): ConditionSo
 }
 
 /** Claims that are lists there, with which a text never is equal. */
-const LISTS = ['groups', 'roles', 'wids']
+const LISTS: ReadonlySet<string> = new Set(['groups', 'roles', 'wids'])
 
 function equal(claim: string, value: string, { provider, remarks }: Context) {
   if (claim === 'id' || claim === 'sub') return userOf(value, provider)
@@ -84,14 +84,14 @@ function equal(claim: string, value: string, { provider, remarks }: Context) {
     )
     return { emails: [value] }
   }
-  if (LISTS.includes(claim)) return undefined
+  if (LISTS.has(claim)) return undefined
   return isKept(claim, provider, remarks) ? { claims: { [claim]: [value] } } : undefined
 }
 
 function contains(claim: string, value: string, { provider, remarks, isNegated }: Context) {
   if (claim === 'groups') return { groups: [value] }
   if (!isKept(claim, provider, remarks)) return undefined
-  if (!LISTS.includes(claim)) {
+  if (!LISTS.has(claim)) {
     remarks.add(`A claim ${claim} that is one text is compared as a whole; there its words were.`)
   }
   // Below !, somebody whose text has the word among others would get in.
