@@ -382,6 +382,10 @@ test.for<readonly [flags: readonly string[], rules: readonly string[]]>([
       'default-action signed-in',
     ],
   ],
+  [
+    ['--rule.a.rule=PathPrefix(`/b/`)', ANN],
+    ['rule.a signed-in /b/ /b/*/** ann@example.com', 'default-action signed-in'],
+  ],
   [['--rule.b.rule=Query(`a=b`)'], ['default-action signed-in']],
   [
     ['--whitelist=ann@example.com, bob@example.com,*'],

@@ -1,8 +1,8 @@
 import type { ConditionSource } from '../../config/rules/condition-source.ts'
 import type { Draft } from '../draft.ts'
 import { entriesIn } from '../traefik/given-values.ts'
+import { goesOnInSegment, patternsOf } from '../traefik/path-patterns.ts'
 import { policyNames } from '../traefik/policy-names.ts'
-import { goesOnInSegment, patternsWithin } from '../traefik/public-paths.ts'
 import { suffixed } from '../traefik-files.ts'
 import type { PluginMiddleware } from './plugin-middleware.ts'
 import { groupClaim, whoMayEnter } from './who-may-enter.ts'
@@ -38,7 +38,7 @@ function placePublic(draft: Draft, { name, options }: PluginMiddleware): void {
   const excluded = entriesIn(options.get('excludedURLs'))
   for (const path of ['/favicon.ico', ...excluded]) {
     const matcher = { path, isPrefix: path !== '/favicon.ico' }
-    const paths = patternsWithin(matcher)
+    const paths = patternsOf(matcher)
     if (paths === undefined) {
       draft.note(
         'todo',

@@ -1,7 +1,7 @@
 import type { RuleSource } from '../../../config/rules/rules-file.ts'
 import type { Note } from '../../installation.ts'
 import { type MatchedRequests, matchedRequests } from '../../traefik/matched-requests.ts'
-import { goesOnInSegment, patternsAround, patternsWithin } from '../../traefik/public-paths.ts'
+import { goesOnInSegment, patternsOf } from '../../traefik/path-patterns.ts'
 import type { WhoMayEnter } from './who-may-enter.ts'
 
 /** Rule of the old service. */
@@ -105,7 +105,7 @@ function general(old: OldRule, defaults: Defaults): readonly Note[] {
 }
 
 function openRule(old: OldRule, requests: MatchedRequests): CarriedRule {
-  const patterns = requests.paths?.map(patternsWithin)
+  const patterns = requests.paths?.map(patternsOf)
   if (requests.others.length > 0 || patterns?.includes(undefined)) {
     return todo(
       old,
@@ -127,7 +127,7 @@ function openRule(old: OldRule, requests: MatchedRequests): CarriedRule {
 }
 
 function restrictedRule(old: OldRule, requests: MatchedRequests, defaults: Defaults): CarriedRule {
-  const patterns = requests.paths?.map(patternsAround)
+  const patterns = requests.paths?.map(patternsOf)
   const isSayable = !patterns?.includes(undefined)
   const where = { ...place(old, requests), ...(isSayable && pathsOf(patterns)) }
   const cut = isDefault(old, defaults) ? NO_RULE : otherPaths(old, requests)
@@ -224,7 +224,7 @@ function pathsOf(patterns: readonly (readonly string[] | undefined)[] | undefine
 }
 
 function missing({ others, paths = [] }: MatchedRequests): string {
-  const unsayable = paths.filter((each) => patternsWithin(each) === undefined)
+  const unsayable = paths.filter((each) => patternsOf(each) === undefined)
   return [...new Set([...others, ...unsayable.map(({ path }) => path)])].join(', ')
 }
 
