@@ -1,6 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { parseArgs, parseEnv } from 'node:util'
+import { parseArgs } from 'node:util'
+import { parseEnvFile } from '../migrate/env-file.ts'
+import type { NoteKind } from '../migrate/installation.ts'
 import { MigrationError, type OldConfiguration } from '../migrate/old-configuration.ts'
 import { SOURCES } from '../migrate/sources.ts'
 import { type WrittenInstallation, writeInstallations } from '../migrate/write-installations.ts'
@@ -10,7 +12,7 @@ const USAGE = `usage: vestibule migrate SERVICE [--config FILE] [--alpha-config 
   SERVICE         the service that is left: ${Object.keys(SOURCES).join(', ')}
   --config FILE   its configuration file; for traefikoidc the file with its middlewares
   --alpha-config FILE  the alpha configuration of oauth2-proxy
-  --env FILE      its environment variables, one NAME=VALUE a line
+  --env FILE      its environment variables, one NAME=VALUE a line, as Docker Compose reads them
   --out DIR       a new folder for the settings, secrets and Traefik files, and for MIGRATION.md, which says what
                   has become of each option
   FLAGS           its command line
@@ -72,9 +74,7 @@ function readOld({ config, alphaConfig, env, flags }: MigrateOptions): OldConfig
   const file = (path: string | undefined) =>
     path === undefined ? undefined : { path, text: readText(path) }
   return {
-    environment: new Map(
-      Object.entries(env === undefined ? {} : parseEnv(readText(env))) as [string, string][],
-    ),
+    environment: env === undefined ? new Map() : parseEnvFile(readText(env), env),
     file: file(config),
     alphaFile: file(alphaConfig),
     flags,
@@ -95,10 +95,14 @@ function isReady({ notes, problems }: WrittenInstallation): boolean {
 }
 
 function describe({ folder, notes, problems }: WrittenInstallation): readonly string[] {
-  const todo = notes.filter(({ kind }) => kind === 'todo')
+  const told = (wanted: NoteKind, title: string) =>
+    notes
+      .filter(({ kind }) => kind === wanted)
+      .map(({ option, text }) => `  ${title}: ${option}: ${text}`)
   return [
     `${folder}: written; read MIGRATION.md there before the start`,
-    ...todo.map(({ option, text }) => `  to do: ${option}: ${text}`),
+    ...told('wider', 'wider than before'),
+    ...told('todo', 'to do'),
     ...problems.map((problem) => `  cannot be used yet: ${problem}`),
   ]
 }

@@ -40,8 +40,16 @@ export interface Note {
 }
 
 /**
- * `carried`: has the same effect here. `stricter`: refuses something that the other service permits. `differs`: has another
- * effect, which is not stricter. `dropped`: has no counterpart. `provider`: to be done at the provider. `todo`: to be done by the
+ * `carried`: has the same effect here. `wider`: permits something that the other service refuses, because nothing here can
+ * refuse it. `stricter`: refuses something that the other service permits. `differs`: has another effect, which is neither.
+ * `dropped`: has no counterpart. `provider`: to be done at the provider. `todo`: to be done by the
  * operator before the installation can work.
  */
-export type NoteKind = 'carried' | 'stricter' | 'differs' | 'dropped' | 'provider' | 'todo'
+export type NoteKind =
+  | 'carried'
+  | 'wider'
+  | 'stricter'
+  | 'differs'
+  | 'dropped'
+  | 'provider'
+  | 'todo'

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import { stringify } from 'yaml'
+import { SETTING_NAMES } from '../config/settings/settings.ts'
 import { fileKeyOf } from '../config/sources/file-keys.ts'
 import type { Installation, SettingValue } from './installation.ts'
 
@@ -15,17 +16,20 @@ export function secretFileOf(name: string): string {
 export function settingsYaml(installation: Installation, folder: string): string {
   const { settings, secrets, policies, rules } = installation
   const content: Content = {}
-  for (const [name, value] of settings) put(content, fileKeyOf(name), value)
-  for (const name of secrets.keys())
-    put(content, fileKeyOf(`${name}_FILE`), join(folder, SECRETS, secretFileOf(name)))
-  return stringify(
+  for (const name of SETTING_NAMES) {
+    const value = settings.get(name)
+    if (value !== undefined) put(content, fileKeyOf(name), value)
+    if (secrets.has(name))
+      put(content, fileKeyOf(`${name}_FILE`), join(folder, SECRETS, secretFileOf(name)))
+  }
+  return `# MIGRATION.md beside this file says what has become of each option.\n${stringify(
     {
       ...content,
       ...(Object.keys(policies).length > 0 && { policies }),
       ...(rules.length > 0 && { rules }),
     },
     { aliasDuplicateObjects: false, lineWidth: 0 },
-  )
+  )}`
 }
 
 type Content = Record<string, SettingValue | Record<string, SettingValue>>

@@ -37,6 +37,9 @@ export function writeInstallations(
 }
 
 function makeFolder(path: string): void {
+  // The page names the folder in commands, which a line break would end.
+  if (/\p{Cc}/u.test(path))
+    throw new MigrationError(['the folder has a control character in its path'])
   try {
     mkdirSync(path, { mode: 0o700 })
   } catch (error) {

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { explain } from '../../src/commands/explain/explain.ts'
@@ -18,6 +18,7 @@ const BASE = [
   '--client-secret=S3cret-of-client',
   '--email-domain=example.com',
   '--redirect-url=https://app.example.com/oauth2/callback',
+  '--reverse-proxy',
 ]
 const withBase = (...flags: string[]) => run({ flags: [...BASE, ...flags] })
 
@@ -48,13 +49,17 @@ test('each option that oauth2-proxy has is told, and none twice in one way', asy
   expect(lines).toEqual([...new Set(lines)])
 })
 
-/** Rows of flags, YAML, and the line of the page that goes with them, with ` → ` between. */
+/** Rows of flags, YAML, and the line of the page that goes with them, with ` → ` between; `·` is a blank within a flag. */
 function rows(table: string): [flags: string[], yaml: unknown, told: RegExp][] {
   return table
     .trim()
     .split(/\n\s*/)
     .map((line) => line.split(' → '))
-    .map(([flags = '', yaml = '', told = '^']) => [flags.split(' '), parse(yaml), new RegExp(told)])
+    .map(([flags = '', yaml = '', told = '^']) => [
+      flags.split(' ').map((flag) => flag.replaceAll('·', ' ')),
+      parse(yaml),
+      new RegExp(told),
+    ])
 }
 
 test.for(
@@ -120,6 +125,37 @@ test('beside an alpha configuration, options of its own are refused, and a varia
   expect(read('secrets/oidc-client-secret')).toBe('')
 })
 
+test.for<[line: string, expected: string | RegExp]>([
+  ['CLIENT_SECRET=a#b=c', 'a#b=c'],
+  ['export CLIENT_SECRET = a # of the client', 'a'],
+  [String.raw`CLIENT_SECRET="a\"b\n#c" # of the client`, 'a"b\n#c'],
+  ["CLIENT_SECRET='a$B\nc'", 'a$B\nc'],
+  ['\uFEFF# x\r\n\r\nCLIENT_SECRET=a$\r\n', 'a$'],
+  ['CLIENT_SECRET', /old\.env, line 1: has a name without a value/],
+  ['CLIENT_SECRET=S3cret$B', /line 1: has a \$ that Compose replaces/],
+  ['CLIENT_SECRET="S3cret', /line 1: is not NAME=VALUE/],
+  ['CLIENT_SECRET=${S3cret}', /CLIENT_SECRET says where its value is kept/],
+  ['S3cret of mine', /line 1: is not NAME=VALUE/],
+])('reads the variable %j as Compose does, or refuses it', async ([line, expected]) => {
+  const env = line.replace('CLIENT', 'OAUTH2_PROXY_CLIENT')
+  const flags = BASE.filter((flag) => !flag.startsWith('--client-secret'))
+  const { code, output, read } = await run({ env, flags })
+  if (typeof expected === 'string') expect(read('secrets/oidc-client-secret')).toBe(expected)
+  else expect([code, output]).toEqual([1, expect.stringMatching(expected)])
+  expect(output).not.toContain('S3cret')
+})
+
+test('what the old configuration holds stays code in the page, and a folder with blanks one word of a shell', async () => {
+  const flags = [...BASE, '--skip-auth-route=^/a`<b>[c](d)\n## x']
+  const { code, output } = await runCommand(() =>
+    migrate('oauth2-proxy', '--out', pathOf("it's new"), '--', ...flags),
+  )
+  expect([code, output]).toEqual([1, expect.stringContaining(String.raw`[c](d)\u{a}## x`)])
+  const page = readFileSync(pathOf("it's new/MIGRATION.md"), 'utf8')
+  expect(page).toContain('``  ^/a`<b>[c](d) ## x  ``'.replaceAll('  ', ' '))
+  expect(page).toContain(String.raw`/it'\''s new/vestibule.yaml' vestibule check-config`)
+})
+
 test('the command line wins over variables, and those over the file; lists and values have the forms of oauth2-proxy', async () => {
   const { config } = await run({
     config:
@@ -146,14 +182,18 @@ test.for(
   rows(String.raw`
     --reverse-proxy → { emailDomains: [example.com] }
     --email-domain=B.example --allowed-group=x → { emailDomains: [example.com, b.example], groups: [x] }
-    --email-domain=* → { claims: { email_verified: [true] } }
-    --email-domain=* --allowed-group=x → { claims: { email_verified: [true] }, groups: [x] }
-    --email-domain=* --insecure-oidc-allow-unverified-email → null → Different[^#]*\x60\*\x60 lets everybody
-    --email-domain=* --oidc-email-claim=upn --allowed-group=x → { groups: [x] }
+    --email-domain=* → { none: [{ emailDomains: [nobody.invalid] }] }
+    --email-domain=* --allowed-group=x → { none: [{ emailDomains: [nobody.invalid] }], groups: [x] }
+    --email-domain=* --insecure-oidc-allow-unverified-email → { none: [{ emailDomains: [nobody.invalid] }] }
+    --email-domain=* --oidc-email-claim=upn --allowed-group=x → { none: [{ emailDomains: [nobody.invalid] }], groups: [x] }
     --provider=keycloak-oidc --allowed-role=r → { emailDomains: [example.com], claims: { realm_access.roles: [r] } } → To do at[^#]*Add to ID token
-    --provider=keycloak-oidc --email-domain=* --allowed-role=r,my.app:w --allowed-group=/g,role:q → { claims: { email_verified: [true] }, any: [{ groups: [/g] }, { claims: { realm_access.roles: [r, q] } }, { claims: { 'resource_access.my\.app.roles': [w] } }] }
-    --provider=keycloak-oidc --email-domain=* --allowed-role=r → { all: [{ claims: { email_verified: [true] } }, { claims: { realm_access.roles: [r] } }] }
-    --email-domain=.example.org → { emailDomains: [example.com] } → To do before[^#]*sub-domain of \.example\.org
+    --provider=keycloak-oidc --email-domain=* --allowed-role=r,my.app:w --allowed-group=/g,role:q → { none: [{ emailDomains: [nobody.invalid] }], any: [{ groups: [/g] }, { claims: { realm_access.roles: [r, q] } }, { claims: { 'resource_access.my\.app.roles': [w] } }] }
+    --provider=keycloak-oidc --email-domain=* --allowed-role=r → { none: [{ emailDomains: [nobody.invalid] }], claims: { realm_access.roles: [r] } }
+    --email-domain=·*,·example.net,@a.example → { emailDomains: [example.com] } → Not carried over[^#]*let nobody in
+    --allowed-group=x,·y → { emailDomains: [example.com], groups: [x] } → Not carried over[^#]*blank at an end
+    --allowed-group=·y → { all: [{ emailDomains: [example.com] }, { emailDomains: [nobody.invalid] }] }
+    --provider=gitlab --gitlab-group=a --allowed-group=b → { emailDomains: [example.com], groups: [a] } → Not carried over[^#]*did not count beside
+    --email-domain=.example.org → { emailDomains: [example.com] } → To do before[^#]*sub-domain of \x60\.example\.org
     --provider=google --google-group=g → { emailDomains: [example.com], groups: [g] } → To do before[^#]*Google puts no groups
     --provider=gitlab --gitlab-project=a/b → { emailDomains: [example.com], groups: ['project:a/b'] } → To do before[^#]*\x60--gitlab-project
     --github-org=acme → { emailDomains: [example.com] } → To do before[^#]*\x60--github-org\x60: restricts nothing
@@ -214,9 +254,14 @@ test.for(ROUTES.flatMap(([kind, routes]) => routes.map((route) => [kind, route] 
 
 test.for(
   rows(String.raw`
-    --skip-auth-route=POST=^/hook$ → { rules: [{ methods: [POST], paths: [/hook], access: optional }, {}] }
+    --upstream=http://app/ --skip-auth-route=POST=^/hook$ → { rules: [{ methods: [POST], paths: [/hook], access: optional }, {}] }
+    --skip-auth-route=POST=^/hook$ → { rules: [{ name: people }] } → Not carried over[^#]*\x60POST\x60 opened nothing
+    --skip-auth-route=^/x=y → { rules: [{ name: people }] } → Not carried over[^#]*is no method
+    --reverse-proxy=false --skip-auth-route=^/x$ → { rules: [{ name: people }] } → Not carried over[^#]*reads the visitor
+    --provider=google --oidc-email-claim=sub --insecure-oidc-allow-unverified-email → { oidc: { issuerUrl: 'https://id.example.com' } } → Carried over[^#]*\x60--insecure-oidc-allow-unverified-email\x60: had no effect
     --skip-auth-route=!=^/private → { rules: [{ name: people }] } → To do before[^#]*opens every path but some
-    --skip-auth-preflight → { rules: [{ preflight: pass }] }
+    --upstream=http://app/ --skip-auth-preflight → { rules: [{ preflight: pass }] }
+    --skip-auth-preflight → { rules: [{ name: people }] } → Not carried over[^#]*preserveRequestMethod
     --trusted-ip=10.0.0.0/8 → { rules: [{ name: people }] } → Stricter[^#]*ClientIP
     --skip-jwt-bearer-tokens → { rules: [{ name: people }] } → Stricter[^#]*\x60--skip-jwt-bearer-tokens
     --skip-jwt-bearer-tokens --extra-jwt-issuers=https://ci.example.com=api → { rules: [{ bearer: { issuers: ['https://ci.example.com'], audiences: [api], tokenType: jwt } }] }

@@ -1,3 +1,4 @@
+import { code } from '../code-span.ts'
 import { become, type Reading, tell } from './reading.ts'
 
 /** Reads the hosts, the path of the sign-in, and the redirect URI. */
@@ -62,12 +63,12 @@ function readRedirect(reading: Reading, basePath: string): URL | undefined {
     reading,
     'redirect-url',
     isSame ? 'carried' : 'provider',
-    isSame ? `stays \`${callback}\`` : `becomes \`${callback}\`: register it`,
+    isSame ? `stays ${code(callback)}` : `becomes ${code(callback)}: register it`,
   )
   draft.note(
     'provider',
     label,
-    `register \`${url.origin}${basePath}/signed-out\` as an address to which a sign-out leads back`,
+    `register ${code(`${url.origin}${basePath}/signed-out`)} as an address to which a sign-out leads back`,
   )
   return url
 }
@@ -94,12 +95,12 @@ function readDomains({ values, draft }: Reading, redirect: URL | undefined): str
     return undefined
   }
   draft.set('COOKIE_DOMAIN', domain)
-  draft.note('carried', label, `is \`COOKIE_DOMAIN=${domain}\``)
+  draft.note('carried', label, `is ${code(`COOKIE_DOMAIN=${domain}`)}`)
   if (domains.length > 1)
     draft.note(
       'stricter',
       label,
-      `names several domains, of which the hosts below \`${domain}\` share a session; hosts elsewhere need an installation of their own`,
+      `names several domains, of which the hosts below ${code(domain)} share a session; hosts elsewhere need an installation of their own`,
     )
   return domain
 }
@@ -118,7 +119,7 @@ function setHosts(reading: Reading, redirect: URL | undefined, domain: string | 
   draft.note(
     'differs',
     values.label('cookie-domain'),
-    `${UNKNOWN_HOSTS}; every host below \`${domain}\` is protected now, and each of them gets the cookie: name only those that need a sign-in in \`protectedHosts\``,
+    `${UNKNOWN_HOSTS}; every host below ${code(domain)} is protected now, and each of them gets the cookie: name only those that need a sign-in in \`protectedHosts\``,
   )
 }
 
@@ -131,7 +132,7 @@ function setSingleHosts({ values, draft }: Reading, hosts: readonly string[]): v
     return
   }
   draft.set('PROTECTED_HOSTS', hosts)
-  const named = hosts.map((host) => `\`${host}\``).join(', ')
+  const named = hosts.map(code).join(', ')
   draft.note(
     'differs',
     label,

@@ -45,7 +45,8 @@ function readProvider(
   options: Map<string, GivenOption>,
   draft: Draft,
 ): void {
-  for (const [place, value] of Object.entries(flattened(provider))) {
+  const given = Object.entries(flattened(provider)).filter(([, value]) => value !== null)
+  for (const [place, value] of given) {
     const name = PLACES[place]
     const values = [value].flat().map(String)
     if (name === undefined) tellPlace(place, value, options, draft)
@@ -129,7 +130,7 @@ export function upstreamsOfAlpha({ upstreamConfig = {} }: Alpha): readonly Upstr
       isStatic,
       isSpecial:
         rewriteTarget !== undefined ||
-        /[$^(]/.test(path ?? '') ||
+        !/^\/[^$^(`]*$/.test(path ?? '/') ||
         (URL.parse(uri)?.pathname ?? '/') !== '/',
     }),
   )

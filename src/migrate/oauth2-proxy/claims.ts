@@ -3,27 +3,38 @@ import { become, carry, type Reading, readNamed, tell } from './reading.ts'
 /** Providers that never say whether an address is verified. */
 const SILENT_ABOUT_EMAIL = new Set(['adfs', 'azure', 'entra-id'])
 
-/** Rule by which an address counts. */
-export interface EmailTrust {
-  /** Addresses count although the provider does not say that they are verified. */
-  readonly isTrusted: boolean
-}
+/** Providers whose claims no option names. */
+const OWN_CLAIMS = new Set(['gitlab', 'google', 'keycloak', 'login.gov'])
+
+/** Providers that never let an address in that is not verified. */
+const ALWAYS_VERIFIED = new Set(['google', 'login.gov'])
 
 /** Reads which claims are the address and the groups, and when an address counts. */
-export function readClaims(reading: Reading, provider: string): EmailTrust {
-  carryGroups(reading)
+export function readClaims(reading: Reading, provider: string): void {
   readUserInfo(reading)
-  const claim = emailClaim(reading)
+  const claim = OWN_CLAIMS.has(provider) ? ownClaims(reading) : namedClaims(reading)
   if (claim !== 'email') reading.draft.set('OIDC_EMAIL_CLAIM', claim)
-  const isTrusted = trusts(reading, provider, claim)
-  if (isTrusted) reading.draft.set('OIDC_TRUST_EMAIL', true)
-  return { isTrusted }
+  if (trusts(reading, provider, claim)) reading.draft.set('OIDC_TRUST_EMAIL', true)
+  if (provider === 'adfs' && claim === 'email')
+    tell(
+      reading,
+      'provider',
+      'stricter',
+      'people without `email` were known by `upn`: if yours have none, set `oidc.emailClaim: upn`',
+    )
 }
 
-function carryGroups(reading: Reading): void {
+function ownClaims(reading: Reading): string {
+  for (const name of ['oidc-email-claim', 'oidc-groups-claim', 'user-id-claim'])
+    tell(reading, name, 'dropped', 'had no effect with this provider')
+  return 'email'
+}
+
+function namedClaims(reading: Reading): string {
   const claim = reading.values.text('oidc-groups-claim')
   if (claim === 'groups') tell(reading, 'oidc-groups-claim', 'carried', 'is the default here too')
   else carry(reading, 'oidc-groups-claim', 'OIDC_GROUPS_CLAIM')
+  return emailClaim(reading)
 }
 
 function readUserInfo(reading: Reading): void {
@@ -56,6 +67,10 @@ function trusts(reading: Reading, provider: string, claim: string): boolean {
   const { values, draft } = reading
   const name = 'insecure-oidc-allow-unverified-email'
   const label = values.label(name)
+  if (ALWAYS_VERIFIED.has(provider)) {
+    tell(reading, name, 'carried', 'had no effect with this provider')
+    return false
+  }
   if (values.isOn(name)) {
     draft.note(
       'carried',
@@ -75,7 +90,7 @@ function trusts(reading: Reading, provider: string, claim: string): boolean {
   }
   if (SILENT_ABOUT_EMAIL.has(provider)) {
     draft.note(
-      'differs',
+      'wider',
       label,
       'was not given, and this provider sends no `email_verified`, which was enough; `OIDC_TRUST_EMAIL` is set, with which an address counts even if the provider says that it is not verified',
     )

@@ -1,5 +1,6 @@
 import { parse, TomlError } from 'smol-toml'
 import { MigrationError, type OldConfiguration } from '../old-configuration.ts'
+import { secretHeld } from '../traefik/kept-elsewhere.ts'
 import { parseFlags } from './flags.ts'
 import { BY_FILE_KEY, meantBy, OPTIONS } from './known-options.ts'
 
@@ -32,6 +33,11 @@ export function readOptions({ flags, environment, file }: OldConfiguration): {
   const fromFile = file === undefined ? [] : readFile(file.text, file.path, problems)
   const fromFlags = parseFlags(flags, problems)
   const { known, unread } = readVariables(environment)
+  for (const [, { label, values }] of known)
+    if (values.some((value) => value !== '' && secretHeld(value) === undefined))
+      problems.push(
+        `${label} says where its value is kept: write the value itself in the file of --env`,
+      )
   if (problems.length > 0) throw new MigrationError(problems)
   return { options: new Map([...fromFile, ...known, ...fromFlags]), unread }
 }
@@ -41,13 +47,15 @@ type Entry = readonly [name: string, option: GivenOption]
 function readVariables(environment: ReadonlyMap<string, string>) {
   const given = [...environment].filter(([name, value]) => name.startsWith(PREFIX) && value !== '')
   const keyOf = (name: string) => name.slice(PREFIX.length).toLowerCase()
+  const nameOf = (label: string) =>
+    label === label.toUpperCase() ? BY_FILE_KEY.get(keyOf(label)) : undefined
   const known = given.flatMap(([label, value]): Entry[] => {
-    const name = BY_FILE_KEY.get(keyOf(label))
+    const name = nameOf(label)
     if (name === undefined) return []
     return [[name, { label, values: OPTIONS.get(name) === 'list' ? value.split(',') : [value] }]]
   })
   const unread = given
-    .filter(([label]) => !BY_FILE_KEY.has(keyOf(label)))
+    .filter(([label]) => nameOf(label) === undefined)
     .map(([label]) => {
       const meant = meantBy(keyOf(label), BY_FILE_KEY.keys())
       return { label, meant: meant.replace(/^\w+(?= may)/, (key) => PREFIX + key.toUpperCase()) }

@@ -1,4 +1,5 @@
 import { FORWARDED_IDENTITY_HEADERS } from '../../core/identity-headers.ts'
+import { code } from '../code-span.ts'
 import { type Reading, tell } from './reading.ts'
 
 /** Header that oauth2-proxy gave apps, from a claim of its session. */
@@ -54,18 +55,18 @@ function carryHeader(reading: Reading, header: InjectedHeader): string | undefin
   if (lower === 'authorization') return carryAuthorization(reading, label, claim)
   if (claim === 'access_token') draft.set('PASS_ACCESS_TOKEN', true)
   if (ALWAYS[lower] === claim || lower === 'x-auth-request-access-token') {
-    draft.note('carried', label, `apps get \`${name}\``)
+    draft.note('carried', label, `apps get ${code(name)}`)
     return undefined
   }
   if (!isFree(name) || NO_CLAIM.test(claim)) {
     draft.note(
       'todo',
       label,
-      `\`${name}\` cannot be given to apps from \`${claim}\`: give the app another name in \`identityHeaders\``,
+      `${code(name)} cannot be given to apps from ${code(claim)}: give the app another name in \`identityHeaders\``,
     )
     return undefined
   }
-  draft.note('carried', label, `\`${name}\` is in \`IDENTITY_HEADERS\``)
+  draft.note('carried', label, `${code(name)} is in \`IDENTITY_HEADERS\``)
   const source = CLAIMS[claim] ?? claim
   return prefix === '' || claim === 'access_token' ? source : `"${escaped(prefix)}{${source}}"`
 }

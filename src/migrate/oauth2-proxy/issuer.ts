@@ -1,3 +1,4 @@
+import { code } from '../code-span.ts'
 import { MigrationError } from '../old-configuration.ts'
 import { type Reading, tell } from './reading.ts'
 
@@ -42,8 +43,8 @@ export function readIssuer(reading: Reading, provider: string): void {
   if (!values.has('provider'))
     draft.note('carried', '--provider', 'was `google` because nothing else was given')
   if (issuer === undefined) tellMissing(reading, found)
-  if (provider === 'google' && found === ISSUERS['google'])
-    draft.note('carried', values.label('provider'), `has the issuer \`${found}\``)
+  if (provider === 'google' && found !== undefined && found === ISSUERS['google'])
+    draft.note('carried', values.label('provider'), `has the issuer ${code(found)}`)
 }
 
 function tellMissing({ draft, values }: Reading, found: string | undefined): void {
@@ -75,37 +76,56 @@ const NO_TENANT: ReadonlySet<string | undefined> = new Set([
 
 /** Returns the issuer of the only tenant that may sign in; `undefined` where the option for the issuer stands. */
 function tenantIssuer(reading: Reading, provider: string): string | undefined {
-  if (provider !== 'azure' && provider !== 'entra-id') {
-    for (const name of ['azure-tenant', 'entra-id-allowed-tenant'])
-      tell(reading, name, 'dropped', 'had no effect with this provider')
-    return undefined
-  }
   const { values } = reading
+  const counting = TENANT_OPTIONS[provider]
+  for (const name of Object.values(TENANT_OPTIONS))
+    if (name !== counting) tell(reading, name, 'dropped', 'had no effect with this provider')
+  if (counting === undefined) return undefined
   const given = values.text('oidc-issuer-url')
-  tell(reading, 'azure-tenant', 'carried', 'is in the issuer')
-  if (given === undefined || ANY_TENANT.test(given)) return onlyTenant(reading, provider) ?? given
-  tell(
-    reading,
-    'entra-id-allowed-tenant',
-    'carried',
-    'follows from the issuer, which is one tenant',
-  )
+  const tenants = values.list(counting)
+  if (given === undefined || ANY_TENANT.test(given))
+    return onlyTenant(reading, counting, tenants) ?? given
+  if (isElsewhere(given, tenants)) {
+    throw new MigrationError([
+      `${values.label(counting)} does not have the tenant of ${values.label('oidc-issuer-url')}, so that nobody gets in: correct one of them`,
+    ])
+  }
+  tell(reading, counting, 'carried', 'follows from the issuer, which is one tenant')
   return undefined
 }
 
-function onlyTenant(reading: Reading, provider: string): string | undefined {
-  const { values, draft } = reading
-  const tenants = values.list('entra-id-allowed-tenant')
-  const tenant = provider === 'azure' ? values.text('azure-tenant') : undefined
-  const only = tenants.length === 1 ? tenants[0] : tenant
-  if (!NO_TENANT.has(only)) {
-    tell(reading, 'entra-id-allowed-tenant', 'carried', 'is the tenant in `OIDC_ISSUER_URL`')
+/** Options that name the tenants, by the providers for which they count. */
+const TENANT_OPTIONS: Readonly<Record<string, string>> = {
+  azure: 'azure-tenant',
+  'entra-id': 'entra-id-allowed-tenant',
+}
+
+const ID = /^[\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12}$/
+const TENANT = /\/([\da-f]{8}(?:-[\da-f]{4}){3}-[\da-f]{12})\//
+
+/** Returns whether the tenant of an issuer is none of those that may sign in, as far as all are named by their ids. */
+function isElsewhere(issuer: string, tenants: readonly string[]): boolean {
+  const [, own] = TENANT.exec(issuer) ?? []
+  return (
+    own !== undefined &&
+    tenants.length > 0 &&
+    tenants.every((each) => ID.test(each) && each !== own)
+  )
+}
+
+function onlyTenant(
+  { values, draft }: Reading,
+  name: string,
+  tenants: readonly string[],
+): string | undefined {
+  const [only, ...others] = tenants
+  if (others.length === 0 && !NO_TENANT.has(only)) {
+    draft.note('carried', values.label(name), 'is the tenant in `OIDC_ISSUER_URL`')
     return `${MICROSOFT}/${only}/v2.0`
   }
-  const option = tenants.length > 1 ? 'entra-id-allowed-tenant' : 'oidc-issuer-url'
   draft.note(
     'todo',
-    values.label(option),
+    values.label(others.length > 0 ? name : 'oidc-issuer-url'),
     'lets several tenants sign in, and each tenant has an issuer of its own: name one in `oidc.issuerUrl`, and make an installation for each further one',
   )
   return undefined

@@ -30,7 +30,7 @@ export function readOauth2Proxy(old: OldConfiguration): readonly Installation[] 
   const reading = { values: createValues(all), draft, readFile: old.readFile }
   const upstreams = alpha ? upstreamsOfAlpha(alpha) : upstreamsOf(reading)
   const isProxy = upstreams.some(({ isStatic }) => !isStatic)
-  readSignIn(reading)
+  readSignIn(reading, isProxy)
   readHeaders(reading, isProxy, alpha && headersOfAlpha(alpha, isProxy, draft))
   readCookies(reading)
   readSessionStore(reading)
@@ -42,14 +42,14 @@ export function readOauth2Proxy(old: OldConfiguration): readonly Installation[] 
   return [{ ...draft.finish(), ...(apps.length > 0 && { apps }) }]
 }
 
-function readSignIn(reading: Reading): void {
+function readSignIn(reading: Reading, isProxy: boolean): void {
   const provider = providerOf(reading)
   readIssuer(reading, provider)
   readClient(reading, provider)
   readVerification(reading)
   readEndpoints(reading)
-  const trust = readClaims(reading, provider)
-  addRules(reading, readPeople(reading, provider, trust))
+  readClaims(reading, provider)
+  addRules(reading, readPeople(reading, provider), isProxy)
 }
 
 function readAlpha({ alphaFile, environment }: OldConfiguration, draft: Draft): Alpha | undefined {

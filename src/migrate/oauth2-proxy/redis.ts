@@ -56,7 +56,13 @@ function serversOf({ values }: Reading, topology: Topology): NamedServers {
   const urls = topology === 'single' ? [values.text(name) ?? ''] : values.list(name)
   const parsed = urls.map((text) => URL.parse(text))
   const last = parsed.at(-1)
-  if (!last || parsed.some((url) => !url || !/^rediss?:$/.test(url.protocol))) {
+  const [username, password] = [last?.username, last?.password].map(unescaped)
+  if (
+    !last ||
+    username === undefined ||
+    password === undefined ||
+    parsed.some((url) => !url || !/^rediss?:$/.test(url.protocol))
+  ) {
     throw new MigrationError([
       `${values.label(name)} has no addresses such as redis://redis.example.com:6379, without which Redis cannot be carried over`,
     ])
@@ -64,9 +70,18 @@ function serversOf({ values }: Reading, topology: Topology): NamedServers {
   return {
     servers: parsed.map((url) => `${url?.hostname}:${url?.port || 6379}`),
     isTls: last.protocol === 'rediss:',
-    username: decodeURIComponent(last.username),
-    password: decodeURIComponent(last.password),
+    username,
+    password,
     database: last.pathname.slice(1),
+  }
+}
+
+/** Decodes a part of an address; `undefined` where an escape is broken. */
+function unescaped(part = ''): string | undefined {
+  try {
+    return decodeURIComponent(part)
+  } catch {
+    return undefined
   }
 }
 

@@ -1,3 +1,4 @@
+import { code } from '../code-span.ts'
 import type { AppRoute } from '../installation.ts'
 import { type Reading, tell } from './reading.ts'
 
@@ -46,14 +47,14 @@ export function readUpstreams(
       reading.draft.note(
         'todo',
         label,
-        `needs a router and a service of Traefik that you write, with the middleware \`protected\`: \`${path}\` was served from a place that is no plain address, or under another path`,
+        `needs a router and a service of Traefik that you write, with the middleware \`protected\`: ${code(path)} was served from a place that is no plain address, or under another path`,
       )
       return []
     }
     reading.draft.note(
       'differs',
       label,
-      `Vestibule passes no requests on: \`traefik/apps.yaml\` has a router for \`${path}\` and a service for \`${url.origin}\`; give the router your entry point and TLS`,
+      `Vestibule passes no requests on: \`traefik/apps.yaml\` has a router for ${code(path)} and a service for ${code(url.origin)}; give the router your entry point and TLS`,
     )
     return [
       {
