@@ -67,7 +67,7 @@ ${asked} vestibule
    reaches Vestibule as \`${suffixed('vestibule', name)}\`, ports ${valueOf('PORT', '4180')} and ${valueOf('INTERNAL_PORT', '4181')}.
 3. Put the files of ${code(join(folder, 'traefik'))} beside the others of Traefik's file provider. Names in it are new, so the old middleware stays.
 ${objects}4. Switch one app: replace the old middleware of its router by \`${protectedBy}\`. The router of the sign-in must not have it.
-5. Look at \`${basePath}/me\` of that app, and at the lines \`sign_in\` and \`not_permitted\` of the log. Then switch the next.
+5. Look at \`${basePath}/me\` of that app (\`/vestibule/me\` with the other path), and at the lines \`sign_in\` and \`not_permitted\` of the log. Then switch the next.
 6. When all have moved, stop the old service, and remove its router, middleware and redirect URIs. Delete this page and the old secrets.
 
 **Back:** give the router of the app its old middleware again. Nothing of the old service has changed, and its sessions still hold.

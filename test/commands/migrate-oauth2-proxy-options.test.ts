@@ -22,6 +22,8 @@ const BASE = [
 ]
 const withBase = (...flags: string[]) => run({ flags: [...BASE, ...flags] })
 
+const TENANT = '11111111-1111-1111-1111-111111111111'
+
 /** Values that one kind of option takes; the others take any text. */
 const SAMPLES: Readonly<Record<string, string>> = {
   'redis-connection-url': 'redis://redis:6379',
@@ -73,7 +75,9 @@ test.for(
     --reverse-proxy=S3cret-of-client --skip-auth-preflight=S3cret-of-client → null → --skip-auth-preflight is not true or false
     --cookie-expire=S3cret-of-client → null → --cookie-expire is not a duration such as 168h
     --config=x → null → --config is not an option to carry over: name the file before the --
-    --session-store-type=redis --redis-connection-url=S3cret-of-client → null → --redis-connection-url has no addresses`),
+    --session-store-type=redis --redis-connection-url=S3cret-of-client → null → --redis-connection-url has no addresses
+    --session-store-type=redis --redis-connection-url=redis://:S3cret%zz@a → null → --redis-connection-url has no addresses
+    --provider=entra-id --oidc-issuer-url=https://login.microsoftonline.com/${TENANT}/v2.0 --entra-id-allowed-tenant=${TENANT.replace('1', '2')} → null → --entra-id-allowed-tenant does not have the tenant`),
 )('refuses %j with what is meant, and makes nothing', async ([flags, , told]) => {
   const { code, output, out } = await withBase(...flags)
   expect([code, output]).toEqual([1, expect.stringMatching(told)])
@@ -109,7 +113,7 @@ test.for<[string, RegExp]>([
 
 test('beside an alpha configuration, options of its own are refused, and a variable without a value is to do', async () => {
   const alpha =
-    'providers: [{ provider: oidc, clientID: x, clientSecret: "${NOT_THERE}", oidcConfig: { issuerURL: https://id.example.com } }]'
+    'providers: [{ provider: oidc, clientID: x, scope: null, clientSecret: "${NOT_THERE}", oidcConfig: { issuerURL: https://id.example.com } }]'
   expect(await run({ alpha, flags: ['--scope=openid'] })).toMatchObject({
     code: 1,
     output: expect.stringContaining('--scope has no place beside an alpha configuration') as string,
@@ -123,6 +127,7 @@ test('beside an alpha configuration, options of its own are refused, and a varia
     expect.stringMatching(/to do: \$\{NOT_THERE\}[^]*to do: providers\[0\]\.clientSecret/),
   ])
   expect(read('secrets/oidc-client-secret')).toBe('')
+  expect(read('vestibule.yaml')).not.toContain('null')
 })
 
 test.for<[line: string, expected: string | RegExp]>([
@@ -131,6 +136,7 @@ test.for<[line: string, expected: string | RegExp]>([
   [String.raw`CLIENT_SECRET="a\"b\n#c" # of the client`, 'a"b\n#c'],
   ["CLIENT_SECRET='a$B\nc'", 'a$B\nc'],
   ['\uFEFF# x\r\n\r\nCLIENT_SECRET=a$\r\n', 'a$'],
+  ['OAUTH2_PROXY_Client_Secret=a', /to do: --client-secret: has no value here/],
   ['CLIENT_SECRET', /old\.env, line 1: has a name without a value/],
   ['CLIENT_SECRET=S3cret$B', /line 1: has a \$ that Compose replaces/],
   ['CLIENT_SECRET="S3cret', /line 1: is not NAME=VALUE/],
@@ -204,6 +210,21 @@ test.for(
   expect(read('MIGRATION.md')).toMatch(told)
 })
 
+test.for<[text: string, emails: readonly string[] | undefined]>([
+  ['# c\n IVY@example.net \n\nivy@example.net\n', ['ivy@example.net']],
+  ['"a@x.example",z\nb@x.example,\n', ['a@x.example', 'b@x.example']],
+  ['a@x.example # hi\nb@x.example\n', ['b@x.example']],
+  ['a@x.example\nb@x.example,z\n', undefined],
+  ['a"@x.example\nb@x.example\n', undefined],
+])('lets in the addresses of the file %j, if oauth2-proxy can read it', async ([text, emails]) => {
+  const file = `--authenticated-emails-file=${await write('emails', text)}`
+  const { code, config } = await withBase(file)
+  const domain = { emailDomains: ['example.com'] }
+  expect([code, config().rules.at(-1)?.['allow']]).toEqual(
+    emails ? [0, { any: [domain, { emails }] }] : [1, domain],
+  )
+})
+
 test('where nobody can be named, nobody gets in', async () => {
   const flags = BASE.map((flag) => flag.replace('=example.com', '=.example.com'))
   const { code, config } = await run({ flags })
@@ -258,6 +279,7 @@ test.for(
     --skip-auth-route=POST=^/hook$ → { rules: [{ name: people }] } → Not carried over[^#]*\x60POST\x60 opened nothing
     --skip-auth-route=^/x=y → { rules: [{ name: people }] } → Not carried over[^#]*is no method
     --reverse-proxy=false --skip-auth-route=^/x$ → { rules: [{ name: people }] } → Not carried over[^#]*reads the visitor
+    --provider=gitlab --upstream=http://app/ --pass-user-headers → { identityHeaders: [X-Forwarded-Groups=groups, X-Forwarded-User=nickname, X-Forwarded-Email=email, X-Forwarded-Preferred-Username=preferred_username] } → Different[^#]*the user was
     --provider=google --oidc-email-claim=sub --insecure-oidc-allow-unverified-email → { oidc: { issuerUrl: 'https://id.example.com' } } → Carried over[^#]*\x60--insecure-oidc-allow-unverified-email\x60: had no effect
     --skip-auth-route=!=^/private → { rules: [{ name: people }] } → To do before[^#]*opens every path but some
     --upstream=http://app/ --skip-auth-preflight → { rules: [{ preflight: pass }] }

@@ -1,5 +1,6 @@
 import { FORWARDED_IDENTITY_HEADERS } from '../../core/identity-headers.ts'
 import { code } from '../code-span.ts'
+import { providerOf } from './issuer.ts'
 import { type Reading, tell } from './reading.ts'
 
 /** Header that oauth2-proxy gave apps, from a claim of its session. */
@@ -10,12 +11,10 @@ export interface InjectedHeader {
   readonly prefix: string
 }
 
-/** Claims of its session, and what they are here. */
-const CLAIMS: Readonly<Record<string, string>> = {
-  user: 'sub',
-  email: 'email',
-  groups: 'groups',
-  preferred_username: 'preferred_username',
+/** Claims that some providers have as the user. */
+const USERS: Readonly<Record<string, string>> = {
+  gitlab: 'nickname',
+  keycloak: 'preferred_username',
 }
 
 /** Headers that Vestibule gives in every answer, by the claims of the session of oauth2-proxy. */
@@ -34,9 +33,17 @@ export function readHeaders(
 ): void {
   const headers = injected ?? fromOptions(reading, isProxy)
   const { draft } = reading
+  const user = USERS[providerOf(reading)] ?? 'sub'
+  if (user !== 'sub')
+    tell(
+      reading,
+      'provider',
+      'differs',
+      `the user was \`${user}\`, as in \`X-Forwarded-User\`, and \`X-Auth-Request-User\` is \`sub\` here: an app that knows people by it needs another name in \`identityHeaders\`, as \`Remote-User=${user}\``,
+    )
   const entries = new Map<string, string>()
   for (const header of headers) {
-    const source = carryHeader(reading, header)
+    const source = carryHeader(reading, header, user)
     if (source !== undefined) entries.set(header.name.toLowerCase(), `${header.name}=${source}`)
   }
   if (entries.size > 0) draft.set('IDENTITY_HEADERS', [...entries.values()])
@@ -48,7 +55,7 @@ export function readHeaders(
 }
 
 /** Carries one header. Returns its source for `IDENTITY_HEADERS`, or `undefined` where it needs none. */
-function carryHeader(reading: Reading, header: InjectedHeader): string | undefined {
+function carryHeader(reading: Reading, header: InjectedHeader, user: string): string | undefined {
   const { draft } = reading
   const { label, name, claim, prefix } = header
   const lower = name.toLowerCase()
@@ -67,7 +74,7 @@ function carryHeader(reading: Reading, header: InjectedHeader): string | undefin
     return undefined
   }
   draft.note('carried', label, `${code(name)} is in \`IDENTITY_HEADERS\``)
-  const source = CLAIMS[claim] ?? claim
+  const source = claim === 'user' ? user : claim
   return prefix === '' || claim === 'access_token' ? source : `"${escaped(prefix)}{${source}}"`
 }
 
