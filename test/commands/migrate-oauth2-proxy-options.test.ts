@@ -297,6 +297,7 @@ test.for(
     --prompt=login --acr-values=a,b → { oidc: { authorizationParams: ['acr_values=a%2Cb', prompt=login] } }
     --prompt=none → {} → Not carried over[^#]*\x60--prompt
     --upstream=http://app:3000/ --pass-access-token --pass-authorization-header --prefer-email-to-user → { passAccessToken: true, passAuthorization: id-token, identityHeaders: [X-Forwarded-Groups=groups, X-Forwarded-User=email, X-Forwarded-Preferred-Username=preferred_username, X-Forwarded-Access-Token=access_token] }
+    --upstream=http://u:S3cret@app:3000/ → {} → To do before[^#]*no plain address
     --basic-auth-password=S3cret-basic --set-basic-auth → {} → Not carried over[^#]*\x60--set-basic-auth
     --provider=entra-id --entra-id-allowed-tenant=t1 --oidc-issuer-url=https://login.microsoftonline.com/common/v2.0 → { oidc: { issuerUrl: 'https://login.microsoftonline.com/t1/v2.0', trustEmail: true } }
     --provider=entra-id --oidc-issuer-url=https://login.microsoftonline.com/common/v2.0 → {} → To do before[^#]*several tenants

@@ -43,7 +43,7 @@ export function readUpstreams(
       )
       return []
     }
-    if (isSpecial || !url) {
+    if (isSpecial || !url || `${url.username}${url.password}${url.search}` !== '') {
       reading.draft.note(
         'todo',
         label,
