@@ -59,9 +59,9 @@ ${asked} vestibule
 
 1. Choose the path of the sign-in. The new router for \`${basePath}/\` has the highest priority, so that callbacks of an old service under
    \`${basePath}/\` on these hosts would reach Vestibule. In that case give Vestibule another path until the last app has moved: add
-   \`BASE_PATH=/vestibule\` to both commands, which wins over the file, print \`vestibule.yaml\` for Traefik with it
-   (${code(`BASE_PATH=/vestibule ${asked} vestibule render traefik`)}), and register \`/vestibule/callback\` and
-   \`/vestibule/signed-out\` at the provider too.
+   \`BASE_PATH=/vestibule\` to both commands, which wins over the file, write \`/vestibule/\` into the route to the sign-in in place of
+   \`${basePath}/\` (${code(platform === 'kubernetes' ? 'kubernetes/sign-in.yaml' : 'traefik/vestibule.yaml')}, nothing else in it depends on that path), and register
+   \`/vestibule/callback\` and \`/vestibule/signed-out\` at the provider too.
 2. Start Vestibule beside the old service, as above. \`vestibule.yaml\` names the files of secrets by the paths that they have now: change
    them where the folder is mounted elsewhere. The image runs as user 65532, who must own the folder (\`chown -R 65532\`). Traefik
    reaches Vestibule as \`${suffixed('vestibule', name)}\`, ports ${valueOf('PORT', '4180')} and ${valueOf('INTERNAL_PORT', '4181')}.

@@ -6,6 +6,7 @@ import { INCIDENTS, type IncidentName } from '../support/alerts/incidents.ts'
 import { groupingLabelsOf, selectorsOf } from '../support/alerts/promql.ts'
 import { COURSE, firedIn, promtool, promtoolMissing, valuesIn } from '../support/alerts/promtool.ts'
 import { ALERTS, type Recording, readRecordings, readRules } from '../support/alerts/recording.ts'
+import { OBSERVED_AT_START } from '../support/observed-at-start.ts'
 import { isSubset, named, rendered, type Workload } from './manifests.ts'
 
 const NO_PROMTOOL = 'promtool is not on PATH: rules are looked at, not evaluated'
@@ -60,23 +61,7 @@ const ADDED = ['cluster', 'job', 'namespace', 'instance']
 /** Every series of the product at its start with all features, and one of each kind of check, change and error. */
 async function ownSeries() {
   const metrics = createMetrics({ hasRedis: true })
-  const breakers = { read: { state: 'closed' }, write: { state: 'closed' } }
-  metrics.observe({
-    cachedSessions: () => 0,
-    cachedBytes: () => 0,
-    isProviderDiscovered: () => true,
-    eventStreams: () => 0,
-    revocationsWaiting: () => 0,
-    certificate: () => ({ notBeforeMs: 0, notAfterMs: 0 }),
-    redis: {
-      isConnected: true,
-      commandsInFlight: 0,
-      examination: undefined,
-      breakers,
-      isBackplaneHealthy: true,
-      fleet: { size: 0, findings: [] },
-    },
-  })
+  metrics.observe(OBSERVED_AT_START)
   for (const outcome of ['allow', 'unauthenticated', 'forbidden', 'refused'] as const)
     metrics.check(outcome, 'memory', 0)
   metrics.check('allow', 'rule', 0)
@@ -263,16 +248,19 @@ function expectFired(
     expect(Math.abs((fired.during[alert] ?? 0) - minutes), `${alert} fires`).toBeLessThanOrEqual(2)
 }
 
-describe.skipIf(promtoolMissing())('with what was recorded in real incidents', () => {
-  test.for(Object.entries(INCIDENTS))('%s', ([name, { during, after = [] }]) => {
-    expectFired(firedIn(recorded(name as IncidentName)), during, after)
-  })
+describe.skipIf(promtoolMissing())(
+  `with what was recorded in real incidents${promtoolMissing()}`,
+  () => {
+    test.for(Object.entries(INCIDENTS))('%s', ([name, { during, after = [] }]) => {
+      expectFired(firedIn(recorded(name as IncidentName)), during, after)
+    })
 
-  test.for(altered)('%s', ([, changes, { during, after = [] }, minutes = COURSE.during]) => {
-    const changed = { series: { ...recorded('calm').series, ...changes } }
-    expectFired(firedIn(changed, { ...COURSE, during: minutes }), during, after)
-  })
-})
+    test.for(altered)('%s', ([, changes, { during, after = [] }, minutes = COURSE.during]) => {
+      const changed = { series: { ...recorded('calm').series, ...changes } }
+      expectFired(firedIn(changed, { ...COURSE, during: minutes }), during, after)
+    })
+  },
+)
 
 test('people who are sent to sign in and never come back are noticed where it was otherwise a week ago', ({
   skip,

@@ -6,6 +6,7 @@ import { settings } from '../../src/config/settings/settings.ts'
 import { END_REASONS } from '../../src/core/end-reason.ts'
 import { claimsOf, IDENTITY_HEADERS, sentNames } from '../../src/core/identity-headers.ts'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
+import { OBSERVED_AT_START } from '../support/observed-at-start.ts'
 
 const PAGES = [
   'README.md',
@@ -50,22 +51,7 @@ describe('the documentation', () => {
 
   test('lists the metrics that there are', async () => {
     const metrics = createMetrics({ hasRedis: true })
-    metrics.observe({
-      cachedSessions: () => 0,
-      cachedBytes: () => 0,
-      isProviderDiscovered: () => true,
-      eventStreams: () => 0,
-      revocationsWaiting: () => 0,
-      certificate: () => ({ notBeforeMs: 0, notAfterMs: 0 }),
-      redis: {
-        isConnected: true,
-        commandsInFlight: 0,
-        examination: undefined,
-        breakers: { read: { state: 'closed' }, write: { state: 'closed' } },
-        isBackplaneHealthy: true,
-        fleet: { size: 0, findings: [] },
-      },
-    })
+    metrics.observe(OBSERVED_AT_START)
     const own = /^vestibule_(?!process_|nodejs_)/
     const registered = (await metrics.registry.getMetricsAsJSON())
       .map(({ name }) => name)

@@ -15,6 +15,7 @@ import { startGatewayProgram } from '../../../stand-ins/proxy/gateway.ts'
 import { steadyPort } from '../../../stand-ins/steady-port.ts'
 import { runCommand } from '../../support/command.ts'
 import { base } from '../../support/configuration.ts'
+import { runDoctor } from '../../support/doctor-installation.ts'
 import { prepared } from '../../support/prepared.ts'
 import { givenToApp } from '../../support/proxied-browser.ts'
 import { type RelyingParty, startRelyingParty } from '../../support/relying-party.ts'
@@ -130,11 +131,17 @@ async function short({ folder, port, readyHost, here }: Place): Promise<string> 
     await writeFile(join(directory, name), here(await readFile(join(directory, name), 'utf8')))
   const ready = stringify({ http: { routers: { ready: readyRouter(readyHost) } } })
   await writeFile(join(directory, 'ready.yaml'), ready)
+  const own = join(folder, 'own')
+  const made = await runCommand(() => certificates({}, own, `--name=${HOST}`))
+  expect(made).toMatchObject({ code: 0 })
+  const defaultCertificate = { certFile: join(own, 'tls.crt'), keyFile: join(own, 'tls.key') }
+  const tls = { stores: { default: { defaultCertificate } } }
+  await writeFile(join(directory, 'tls.yaml'), stringify({ tls }))
   const changes = {
     'web.address': `127.0.0.1:${await steadyPort()}`,
     'websecure.address': `127.0.0.1:${port}`,
     'acme.storage': join(folder, 'acme.json'),
-    // An authority that cannot be reached, as for a name that is not public.
+    // An authority that cannot be reached, as for a name that is not public. The certificate below stands in for its.
     'acme.tlsChallenge': 'true\n--certificatesResolvers.public.acme.caServer=http://127.0.0.1:9/',
     directory,
   }
@@ -197,13 +204,13 @@ async function startConfigured(configure: (place: Place) => Promise<string>, isT
       .replace('://vestibule:4181', `://localhost:${wire.port}`)
       .replace('http://vestibule:4180', `http://127.0.0.1:${publicPort}`)
       .replace(/http:\/\/app:80(?:80)?\b/, appUrl)
-  let log = ''
+  let configured = ''
   const unused = { vestibulePublicUrl: '', vestibuleCheckUrl: '', authResponseHeaders: [] }
   const gateway = await startGatewayProgram(
     'traefik',
     { port: await steadyPort(), hosts: [HOST], scheme: 'https', appUrl, ...unused },
     async (folder, port, readyHost) => {
-      log = join(folder, 'traefik.log')
+      configured = folder
       const file = join(folder, 'static.yml')
       await writeFile(file, await configure({ folder, port, readyHost, here, rendered }))
       return [`--configFile=${file}`]
@@ -212,9 +219,25 @@ async function startConfigured(configure: (place: Place) => Promise<string>, isT
   stack.defer(gateway.close)
   const resources = stack.move()
   return {
-    log,
+    log: join(configured, 'traefik.log'),
     connections: wire.accepted,
     visitor: () => createVisitor({ connectTo: { [HOST]: gateway.origin } }),
+    /** Resolves with the findings of the doctor, which asks this Traefik. */
+    examined: async () => {
+      const { issuer, clientId, clientSecret } = party.provider
+      const environment = {
+        ...base,
+        ...settings,
+        OIDC_ISSUER_URL: issuer,
+        OIDC_CLIENT_ID: clientId,
+        OIDC_CLIENT_SECRET: clientSecret,
+        HOST: '127.0.0.1',
+        INTERNAL_PORT: String(internalPort),
+      }
+      const { host } = new URL(gateway.origin)
+      const authority = join(configured, 'own', 'ca.crt')
+      return (await runDoctor(environment, '--connect', host, '--ca', authority)).findings
+    },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
 }
@@ -270,6 +293,12 @@ describe.for([
     const rd = encodeURIComponent(`https://${HOST}/secret`)
     expect([status, location]).toEqual([302, `https://${HOST}/oauth2/login?rd=${rd}`])
   })
+
+  // The others have no certificate of an authority.
+  if (configure === short)
+    test('the doctor finds nothing', async () => {
+      expect(await traefik().examined()).toEqual([])
+    })
 
   test('all checks of a router share one connection where they are asked over TLS', async ({
     skip,

@@ -550,7 +550,7 @@ async function record(name: IncidentName): Promise<Recording> {
   return recordingOf(name, [before, begun, later, end ? await read(3) : later])
 }
 
-describe.skipIf(promtoolMissing())('alerts in real incidents', () => {
+describe.skipIf(promtoolMissing())(`alerts in real incidents${promtoolMissing()}`, () => {
   const recordings: Recording[] = []
   afterAll(() => {
     if (RECORD_TO) writeFileSync(RECORD_TO, packRecordings(recordings))

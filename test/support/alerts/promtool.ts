@@ -24,8 +24,9 @@ export type Fired = Readonly<Record<string, number>>
 
 const program = () => findProgram('promtool') ?? ''
 
-export function promtoolMissing(): boolean {
-  return findProgram('promtool') === undefined
+/** Ends the title of tests that are skipped; `''` where they run. */
+export function promtoolMissing(): string {
+  return findProgram('promtool') === undefined ? ' (skipped: promtool is not on PATH)' : ''
 }
 
 export function promtool(...args: string[]): string {

@@ -1,6 +1,6 @@
 import type { Draft } from '../../draft.ts'
 import type { Sites } from '../../traefik/sites.ts'
-import type { CarriedRule, Defaults, OldRule } from './router-rules.ts'
+import type { CarriedRule, Defaults, OldRule } from './carried-rule.ts'
 
 /** Says what the hosts of an installation are, and what is missing. */
 export function noteSites(draft: Draft, hasAuthHost: boolean, { domain, name }: Sites): void {

@@ -6,11 +6,12 @@ import { flagOf, listOf, notesOf, secondsOf } from '../../traefik/given-values.t
 import { hostsOf } from '../../traefik/matched-requests.ts'
 import { numbered } from '../../traefik/policy-names.ts'
 import { covers, placeSites, type Sites, sitesByDomain } from '../../traefik/sites.ts'
+import type { Defaults, OldRule } from './carried-rule.ts'
 import { noteDifferences, noteRules, noteSites } from './notes.ts'
 import { FATES } from './options.ts'
 import { placeProvider } from './provider.ts'
 import { type GivenOptions, readOptions } from './read-options.ts'
-import { carryRule, type Defaults, isPublic, type OldRule } from './router-rules.ts'
+import { carryRule, isPublic } from './router-rules.ts'
 import { whoMayEnter } from './who-may-enter.ts'
 
 /** Reads traefik-forward-auth 2. `routerHosts` are hosts of routers in the files of Traefik that were given. */
