@@ -3,7 +3,7 @@ import type { Binding } from '../../core/login-binding.ts'
 import { parseReturnTo, type ReturnToOptions } from '../../core/return-to.ts'
 import type { Session, SessionCredential } from '../../core/session.ts'
 import type { Site } from '../../core/site.ts'
-import { AuthError, type AuthErrorCode } from '../../errors.ts'
+import { AuthError } from '../../errors.ts'
 import type { Addresses } from '../../http/addresses.ts'
 import { redirect, settingCookies } from '../../http/answers.ts'
 import type { Cookies } from '../../http/cookies.ts'
@@ -22,7 +22,7 @@ import {
 import type { Redeemable, Redemption } from '../../session/sign-in/redeem-login.ts'
 import { type Log, userDigest } from '../../telemetry/log.ts'
 import type { Metrics } from '../../telemetry/metrics.ts'
-import type { SignInMetrics, SignInResult } from '../../telemetry/sign-in-metrics.ts'
+import { countingFaults, isFault } from './sign-in-faults.ts'
 
 export interface CallbackOptions {
   readonly addresses: Addresses
@@ -81,7 +81,7 @@ export function createCallback(options: CallbackOptions) {
     if (refusal) {
       c.set('newLoginUrl', newLoginUrl)
       // A visitor can bring any error in the name of the provider.
-      if (FAULTS[refusal.code]) metrics.signIn('refused')
+      if (isFault(refusal)) metrics.signIn('refused')
       throw refusal
     }
     const cookie = await redeem(c, site, {
@@ -174,24 +174,6 @@ export function createCallback(options: CallbackOptions) {
     const headers = settingCookies(...written, ...cleared)
     if (!options.needsContinuePage) return redirect(302, target, headers)
     return options.writePage(200, continuePage(target), requestIdOf(c.env.incoming), headers)
-  }
-}
-
-/** Results of sign-ins that failed after their code was accepted here, which no visitor can cause alone. */
-const FAULTS: Readonly<Partial<Record<AuthErrorCode, SignInResult>>> = {
-  provider_failed: 'provider_failed',
-  provider_unavailable: 'provider_failed',
-  sign_in_refused: 'provider_failed',
-  sign_in_misconfigured: 'misconfigured',
-  store_unavailable: 'store_failed',
-}
-
-/** Counts faults here, because their codes are no failed sign-ins where checks are refused with them. */
-function countingFaults(metrics: SignInMetrics) {
-  return (error: unknown): never => {
-    const result = error instanceof AuthError ? FAULTS[error.code] : 'internal'
-    if (result) metrics.signIn(result)
-    throw error
   }
 }
 
