@@ -1,7 +1,10 @@
 import { writeFileSync } from 'node:fs'
 import type { Reporter, TestCase, TestModule } from 'vitest/node'
 
-/** Vitest's reporter for CI: writes what was skipped and why, and the counts as the last line, into RESULTS_FILE. */
+/**
+ * Vitest's reporter for CI: writes what was skipped and why, what failed, and the counts as the last line, into
+ * RESULTS_FILE. Failures come after the skipped tests, because a log that is cut keeps its end.
+ */
 export default function countResults(): Reporter {
   return {
     onTestRunEnd(modules, unhandledErrors) {
@@ -13,6 +16,7 @@ export default function countResults(): Reporter {
       const failed = tests.length - passed - skipped.length + broken.length + unhandledErrors.length
       const lines = [
         ...skipped.map((test) => `skipped: ${nameOf(test)}: ${reasonOf(test)}`),
+        ...inState('failed').map((test) => `failed: ${nameOf(test)}: ${errorOf(test)}`),
         ...broken.map((module) => `failed outside its tests: ${module.relativeModuleId}`),
         // Counts a run without any test as one failure.
         `${passed} passed, ${passed + failed === 0 ? 1 : failed} failed, ${skipped.length} skipped`,
@@ -30,6 +34,10 @@ function hasFailedOutsideTests(module: TestModule): boolean {
 
 function nameOf(test: TestCase): string {
   return `${test.module.relativeModuleId} > ${test.fullName}`
+}
+
+function errorOf(test: TestCase): string {
+  return test.result().errors?.[0]?.message.split('\n')[0] ?? 'without an error'
 }
 
 function reasonOf(test: TestCase): string {

@@ -12,7 +12,7 @@ import { poll } from '../timing/poll.ts'
 
 /** Rules in force, which are replaced when their files change. */
 export interface KeptRules extends LiveRules {
-  /** Calls a listener with each later set. */
+  /** Calls a listener with each later set that differs from the one before. */
   onReplaced(listener: (next: Rules) => void): void
   /** Returns what an operator has to mend; read by `/health`. */
   findings(): readonly HealthReason[]
@@ -36,10 +36,11 @@ export function keepRules({ config, log, metrics }: KeepRulesOptions): KeptRules
   const listeners: ((next: Rules) => void)[] = []
 
   function use({ rules, changedKeys: keys }: Reload & { readonly kind: 'read' }): void {
-    const isNews = refusal !== undefined || rules.set.fingerprint !== current.set.fingerprint
+    const isChanged = rules.set.fingerprint !== current.set.fingerprint
+    const isNews = isChanged || refusal !== undefined
     current = rules
     refusal = undefined
-    for (const listener of listeners) listener(rules)
+    if (isChanged) for (const listener of listeners) listener(rules)
     if (isNews) {
       metrics.rulesReload('reloaded')
       const counts = { rules: rules.set.rules.length, policies: rules.set.policies.size }

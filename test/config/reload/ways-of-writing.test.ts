@@ -148,6 +148,20 @@ describe('rules that have not changed', () => {
     expect([rules.events(), rules.codes(), await rules.reloads()]).toEqual([[], [], [0, 0]])
     expect(rules.kept.current).toBe(before)
   })
+
+  test('replace nothing when they are read after the start, or again with another comment', () => {
+    using folder = makeFolder(OLD)
+    using rules = startKeptRules(folder.path, clock)
+    const replaced = vi.fn()
+    rules.kept.onReplaced(replaced)
+    const atStart = rules.kept.current
+    rules.pass(BOUND_MS)
+    const read = rules.kept.current
+    folder.write(`${OLD} # checked today\n`)
+    rules.pass(BOUND_MS)
+    expect(new Set([atStart, read, rules.kept.current]).size).toBe(3)
+    expect([replaced.mock.calls, rules.events()]).toEqual([[], []])
+  })
 })
 
 test('a pipe, which can be read once only, is not watched', () => {
