@@ -39,8 +39,8 @@ test('a question is answered', async () => {
   const started = start()
   const response = await ask(started, {
     url: URL,
-    user: 'ada',
-    email: 'ada@example.com',
+    user: 'lovelace',
+    email: 'lovelace@example.com',
     groups: [],
   })
   expect([response.status, await response.json()]).toEqual([
@@ -48,7 +48,7 @@ test('a question is answered', async () => {
     {
       url: URL,
       method: 'GET',
-      person: { user: 'ada', email: 'ada@example.com', groups: [], ignored: [] },
+      person: { user: 'lovelace', email: 'lovelace@example.com', groups: [], ignored: [] },
       readings: [{ path: '/a', rule: '1' }],
       ambiguous: false,
       rules: [{ name: '1', access: 'signed-in', permits: true, conditions: [] }],
@@ -79,17 +79,20 @@ test('the rules in force answer, also those that came later', async () => {
   expect(await pageOf()).toBe(200)
 })
 
-test.for<readonly [object]>([[{ user: 'ada' }], [{ claims: { sub: 'ada', dept: 'secret' } }]])(
+test.for<readonly [object]>([
+  [{ user: 'lovelace' }],
+  [{ claims: { sub: 'lovelace', dept: 'secret' } }],
+])(
   'one line tells that an operator asked, and of the person in %j no more than a digest',
   async ([person]) => {
     const started = start()
-    const question = { url: `${URL}?code=secret`, email: 'ada@example.com', ...person }
+    const question = { url: `${URL}?code=secret`, email: 'lovelace@example.com', ...person }
     const request_id = (await ask(started, question)).headers.get('x-request-id')
-    const user = userDigest(ISSUER, 'ada')
+    const user = userDigest(ISSUER, 'lovelace')
     expect(started.lines).toMatchObject([
       { event: 'explained', user, client: OPERATOR, request_id },
     ])
-    expect(JSON.stringify(started.lines)).not.toMatch(/ada|example\.com|secret/)
+    expect(JSON.stringify(started.lines)).not.toMatch(/lovelace|example\.com|secret/)
   },
 )
 
@@ -107,7 +110,7 @@ test.for<readonly [body: unknown, message: RegExp]>([
   [{ url: URL, claims: ['dept'] }, /claims: /],
   [{ url: URL, ip: 'office' }, /ip: is no IP address/],
   [{ url: URL, policy: '' }, /policy: /],
-  [{ url: URL, usr: 'ada', token: 'secret' }, /Unrecognized keys?: "usr"/],
+  [{ url: URL, usr: 'lovelace', token: 'secret' }, /Unrecognized keys?: "usr"/],
 ])('%j is no question', async ([body, message]) => {
   const started = start()
   const response = await ask(started, body)
