@@ -78,7 +78,7 @@ const COLLECT = { NODE_OPTIONS: `${COLLECTING} --max-semi-space-size=1` }
 
 describeWithRedis('C61 the bytes of L1', () => {
   test.for([
-    ['small identities', 0, 20_000],
+    ['small identities', 0, 60_000],
     ['1 KB of groups each', 1000, 10_000],
   ] as const)(
     'are within 1.3 of what the process takes for people with %s',
