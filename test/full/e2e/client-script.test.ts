@@ -179,7 +179,8 @@ describe.skipIf(missing)(`pages with client.js in a browser${missing}`, () => {
     resolve()
     await mine.locator('button[value="yes"]').click()
     await mine.waitForURL(/signed-out/)
-    expect(await seenBy(other)).toContainEqual(['session-ended', { reason: 'signed-out' }])
+    const ended = ['session-ended', { reason: 'signed-out' }]
+    await expect.poll(() => seenBy(other)).toContainEqual(ended)
     await hide(false)
     await other.locator('button[value="alice"]').waitFor()
     expect([0, 1].map((at) => world.loads.get(`/sign-out/${at}`))).toEqual([1, 1])
