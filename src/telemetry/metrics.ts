@@ -1,12 +1,8 @@
-import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Registry } from 'prom-client'
 import { createCheckMetrics, type LookUp } from './check-metrics.ts'
 import { createEventMetrics, type EventMetrics } from './event-metrics.ts'
-import {
-  addRedisGauges,
-  createRedisMetrics,
-  type GaugedRedis,
-  type RedisMetrics,
-} from './redis-metrics.ts'
+import { addGauges, type Observed } from './gauges.ts'
+import { createRedisMetrics, type RedisMetrics } from './redis-metrics.ts'
 import { createRulesMetrics, type RulesMetrics } from './rules-metrics.ts'
 import { createSignInMetrics, type SignInMetrics } from './sign-in-metrics.ts'
 
@@ -56,30 +52,6 @@ export interface Metrics extends RedisMetrics, EventMetrics, RulesMetrics, SignI
   integrityFailure(): void
   /** Adds the gauges; called once, after everything they read has been created. */
   observe(observed: Observed): void
-}
-
-/** Values that gauges read whenever `/metrics` is read. */
-export interface Observed {
-  readonly cachedSessions: () => number
-  /** Returns the memory that the cached sessions take. */
-  readonly cachedBytes: () => number
-  readonly isProviderDiscovered: () => boolean
-  readonly eventStreams: () => number
-  /** Returns the number of ended sessions that the store has not been told of yet. */
-  readonly revocationsWaiting: () => number
-  /** Returns the number of dropped log lines; absent where none can be dropped. */
-  readonly logLinesDropped?: () => number
-  /** Returns the life of the internal listener's certificate; absent without TLS. */
-  readonly certificate?: () => CertificateLife
-  /** Resolves with the memory limit of the container; `undefined` where there is none. */
-  readonly memoryLimitBytes?: () => Promise<number | undefined>
-  /** Absent in memory mode. */
-  readonly redis: GaugedRedis | undefined
-}
-
-interface CertificateLife {
-  readonly notBeforeMs: number
-  readonly notAfterMs: number
 }
 
 let ofProcess: Registry | undefined
@@ -156,62 +128,4 @@ export function createMetrics({ hasRedis }: { readonly hasRedis: boolean }): Met
     ...redis,
     observe: (observed) => addGauges(registry, observed),
   }
-}
-
-function addGauges(registry: Registry, observed: Observed): void {
-  const registers = [registry]
-  const gauge = (name: string, help: string, read: () => number | Promise<number>) =>
-    new Gauge({
-      name: `vestibule_${name}`,
-      help,
-      registers,
-      async collect() {
-        this.set(await read())
-      },
-    })
-  gauge('l1_sessions', 'Sessions in the session cache', observed.cachedSessions)
-  gauge('l1_bytes', 'Memory that the sessions in the session cache take', observed.cachedBytes)
-  gauge('event_streams', 'Open streams to pages', observed.eventStreams)
-  gauge('provider_discovered', '1 when the provider has been discovered', () =>
-    observed.isProviderDiscovered() ? 1 : 0,
-  )
-  gauge(
-    'revocations_waiting',
-    'Ended sessions that Redis has not been told of yet',
-    observed.revocationsWaiting,
-  )
-  const observedCounter = (name: string, help: string, read: () => number) =>
-    new Counter({
-      name: `vestibule_${name}_total`,
-      help,
-      registers,
-      collect() {
-        this.reset()
-        this.inc(read())
-      },
-    })
-  observedCounter(
-    'log_lines_dropped',
-    'Log lines dropped because they were not read in time or could not be written',
-    () => observed.logLinesDropped?.() ?? 0,
-  )
-  gauge(
-    'memory_limit_bytes',
-    'Memory limit of the container, +Inf where there is none',
-    async () => (await observed.memoryLimitBytes?.()) ?? Number.POSITIVE_INFINITY,
-  )
-  const { certificate } = observed
-  if (certificate) {
-    gauge(
-      'internal_tls_certificate_not_before_seconds',
-      'Begin of the internal listener’s certificate, in seconds since 1970',
-      () => certificate().notBeforeMs / 1000,
-    )
-    gauge(
-      'internal_tls_certificate_not_after_seconds',
-      'End of the internal listener’s certificate, in seconds since 1970',
-      () => certificate().notAfterMs / 1000,
-    )
-  }
-  if (observed.redis) addRedisGauges(registry, observed.redis)
 }

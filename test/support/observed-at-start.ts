@@ -1,4 +1,4 @@
-import type { Observed } from '../../src/telemetry/metrics.ts'
+import type { Observed } from '../../src/telemetry/gauges.ts'
 
 /** Everything that metrics may observe, as it is at the start of a service with all features. */
 export const OBSERVED_AT_START: Observed = {

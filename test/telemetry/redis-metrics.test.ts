@@ -1,14 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { createMetrics } from '../../src/telemetry/metrics.ts'
-import type { GaugedRedis } from '../../src/telemetry/redis-metrics.ts'
-
-const local = {
-  cachedSessions: () => 0,
-  cachedBytes: () => 0,
-  isProviderDiscovered: () => true,
-  revocationsWaiting: () => 0,
-  eventStreams: () => 0,
-}
+import type { GaugedRedis } from '../../src/telemetry/redis-gauges.ts'
+import { OBSERVED_AT_START } from '../support/observed-at-start.ts'
 
 const start = () => {
   const redis: { -readonly [K in keyof GaugedRedis]: GaugedRedis[K] } = {
@@ -20,7 +13,7 @@ const start = () => {
     fleet: { size: 0, findings: [] },
   }
   const metrics = createMetrics({ hasRedis: true })
-  metrics.observe({ ...local, redis })
+  metrics.observe({ ...OBSERVED_AT_START, redis })
   return {
     metrics,
     observe: (changes: Partial<GaugedRedis>) => {
@@ -155,7 +148,7 @@ describe('the metrics of Redis', () => {
 
   test('are not there where there is no Redis', async () => {
     const metrics = createMetrics({ hasRedis: false })
-    metrics.observe({ ...local, redis: undefined })
+    metrics.observe({ ...OBSERVED_AT_START, redis: undefined })
     metrics.redisFailure('deadline')
     expect(await metrics.registry.metrics()).not.toContain('vestibule_redis_')
   })

@@ -3,7 +3,7 @@ import { MigrationError } from '../old-configuration.ts'
 import type { Alpha, AlphaHeader } from './alpha-configuration.ts'
 import { PLACES } from './alpha-places.ts'
 import type { GivenOption, GivenOptions } from './given-options.ts'
-import type { InjectedHeader } from './headers.ts'
+import type { InjectedHeader } from './header-options.ts'
 import type { Upstream } from './upstreams.ts'
 
 /** Parameters of the sign-in that are options of the command line. */
